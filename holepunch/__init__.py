@@ -1,0 +1,1 @@
+"""One encrypted stream to a public key, whatever is in between. Knows keys, addresses, NATs and streams; no topics."""

@@ -1,0 +1,94 @@
+"""IPv4 addresses of the wire, their classes, and which local address fits a remote one.
+
+``Address`` is a named tuple so that it equals, and hashes like, what the socket module gives.
+Sources: bogon 1.3.0 for the classes, HyperDHT lib/connect.js for the matcher.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Address", "best_match", "is_bogon", "is_private", "is_reserved"]
+
+
+class Address(NamedTuple):
+    """An IPv4 host in dotted-decimal form, and a UDP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``"127.0.0.1:49737"`` -> Address. Raises ``ValueError`` that shows the text and a right one."""
+        host, colon, port = text.rpartition(":")
+        try:
+            if not colon or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+                raise ValueError
+            return cls(str(ipaddress.IPv4Address(host)), int(port))
+        except ValueError:
+            raise ValueError(f"not an address: {text!r}; a right one looks like '127.0.0.1:49737'") from None
+
+
+def _networks(*texts: str) -> tuple[tuple[int, int], ...]:
+    return tuple((int(n.network_address), int(n.netmask)) for n in map(ipaddress.IPv4Network, texts))
+
+
+_PRIVATE = _networks("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+_RESERVED = _networks(
+    "0.0.0.0/8",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+)
+
+
+def _within(host: str, networks: tuple[tuple[int, int], ...]) -> bool:
+    value = int(ipaddress.IPv4Address(host))
+    return any(value & mask == network for network, mask in networks)
+
+
+def is_private(host: str) -> bool:
+    """A host of a home, office, carrier, link-local or loopback network."""
+    return _within(host, _PRIVATE)
+
+
+def is_reserved(host: str) -> bool:
+    """A host that no packet may be sent to: documentation, benchmarking, multicast, future use."""
+    return _within(host, _RESERVED)
+
+
+def is_bogon(host: str) -> bool:
+    """A host that cannot be reached over the public internet."""
+    return is_private(host) or is_reserved(host)
+
+
+def _shared_octets(a: str, b: str) -> int:
+    shared = 0
+    for x, y in zip(a.split(".")[:3], b.split(".")[:3], strict=False):
+        if x != y:
+            break
+        shared += 1
+    return shared
+
+
+def best_match(local_hosts: Iterable[str], remote: Iterable[Address]) -> Address | None:
+    """The remote address that shares most leading octets with a local host; the first of equals; None when none does."""
+    best: Address | None = None
+    most = 0
+    for address in remote:
+        for host in local_hosts:
+            shared = _shared_octets(host, address.host)
+            if shared > most:
+                best, most = address, shared
+    return best

@@ -1,0 +1,170 @@
+"""Ed25519 identities: public keys as people and programs write them, key pairs, and the file one is kept in.
+
+Node: hypercore-crypto 3.7.0 (``keyPair``), hypercore-id-encoding (z-base-32).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import Self
+
+from nacl import bindings
+from nacl.exceptions import BadSignatureError
+
+__all__ = ["KeyPair", "PublicKey", "hash32", "verify"]
+
+_Z32 = "ybndrfg8ejkmcpqxot1uwisza345h769"
+_Z32_VALUES = {c: i for i, c in enumerate(_Z32)}
+
+
+def hash32(*parts: bytes) -> bytes:
+    """BLAKE2b with a 32-byte digest over the concatenated parts: targets, ids and namespaces of the DHT."""
+    h = hashlib.blake2b(digest_size=32)
+    for part in parts:
+        h.update(part)
+    return h.digest()
+
+
+class PublicKey(bytes):
+    """An Ed25519 public key: 32 bytes with a readable face."""
+
+    __slots__ = ()
+
+    def __new__(cls, data: bytes) -> Self:
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"a public key is 32 bytes, got {type(data).__name__}; use PublicKey.parse for text")
+        if len(data) != 32:
+            raise ValueError(f"a public key is 32 bytes, got {len(data)}: {bytes(data)[:40].hex()}")
+        return super().__new__(cls, data)
+
+    @classmethod
+    def parse(cls, key: bytes | str) -> Self:
+        """From 32 bytes, 64 hex digits, 52 z-base-32 characters or a ``pear://<key>/…`` link. Raises ``ValueError``."""
+        if not isinstance(key, str):
+            return cls(key)
+        text = key.strip()
+        if text.startswith("pear://"):
+            text = text[7:].split("/", 1)[0]
+        try:
+            if len(text) == 64:
+                return cls(bytes.fromhex(text))
+            if len(text) == 52:
+                return cls(_z32_decode(text.lower()))
+        except (ValueError, KeyError):
+            pass
+        raise ValueError(f"not a public key: {key!r}; a right one is 64 hex digits or 52 z-base-32 characters")
+
+    @property
+    def z32(self) -> str:
+        """The 52-character form people pass on."""
+        bits = int.from_bytes(self, "big") << 4
+        return "".join(_Z32[bits >> shift & 31] for shift in range(255, -1, -5))
+
+    @property
+    def short(self) -> str:
+        """The first 8 hex digits, for logs."""
+        return self.hex()[:8]
+
+    def __str__(self) -> str:
+        return self.z32
+
+    def __repr__(self) -> str:
+        return f"PublicKey({self.hex()!r})"
+
+
+def _z32_decode(text: str) -> bytes:
+    bits = 0
+    for c in text:
+        bits = bits << 5 | _Z32_VALUES[c]
+    if bits & 15:
+        raise ValueError(text)
+    return (bits >> 4).to_bytes(32, "big")
+
+
+class KeyPair:
+    """An Ed25519 key pair. Equal seeds give equal pairs, here and in Node (``crypto.keyPair(seed)``)."""
+
+    __slots__ = ("public_key", "secret_key")
+
+    def __init__(self, public_key: bytes, secret_key: bytes) -> None:
+        if len(secret_key) != 64:
+            raise ValueError(f"a secret key is 64 bytes (seed and public key), got {len(secret_key)}")
+        if secret_key[32:] != public_key:
+            raise ValueError("the secret key does not belong to the public key")
+        self.public_key = PublicKey(public_key)
+        self.secret_key = bytes(secret_key)
+
+    @classmethod
+    def generate(cls) -> Self:
+        return cls.from_seed(os.urandom(32))
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> Self:
+        if not isinstance(seed, bytes | bytearray):
+            raise TypeError(f"a seed is 32 bytes, got {type(seed).__name__}")
+        if len(seed) != 32:
+            raise ValueError(f"a seed is 32 bytes, got {len(seed)}")
+        return cls(*bindings.crypto_sign_seed_keypair(bytes(seed)))
+
+    @classmethod
+    def load_or_create(cls, path: str | os.PathLike[str]) -> Self:
+        """The pair whose 32-byte seed is in ``path``; a fresh one, stored with mode 0600, when there is no such file.
+
+        Raises ``ValueError`` for a file of another length, or one that other users may read or write.
+        """
+        file = Path(path).expanduser()
+        try:
+            descriptor = os.open(file, os.O_RDONLY)
+        except FileNotFoundError:
+            return cls._create(file)
+        with os.fdopen(descriptor, "rb") as handle:
+            mode = stat.S_IMODE(os.fstat(handle.fileno()).st_mode)
+            if os.name == "posix" and mode & 0o077:
+                raise ValueError(f"{file} has mode {mode:04o}: others may read this key; run: chmod 600 {file}")
+            seed = handle.read(33)
+        if len(seed) != 32:
+            raise ValueError(f"{file} is no key file: it has {'more than 32' if len(seed) > 32 else len(seed)} bytes, not 32")
+        return cls.from_seed(seed)
+
+    @classmethod
+    def _create(cls, file: Path) -> Self:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pair = cls.generate()
+        # written aside and linked into place, so that a file of this name is always whole and never overwritten
+        aside = file.with_name(f".{file.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as handle:
+                handle.write(pair.seed)
+                handle.flush()
+                os.fsync(handle.fileno())
+            try:
+                os.link(aside, file)
+            except FileExistsError:
+                return cls.load_or_create(file)
+        finally:
+            aside.unlink()
+        return pair
+
+    @property
+    def seed(self) -> bytes:
+        return self.secret_key[:32]
+
+    def sign(self, message: bytes) -> bytes:
+        """A detached 64-byte signature."""
+        return bindings.crypto_sign(message, self.secret_key)[:64]
+
+    def __repr__(self) -> str:
+        return f"KeyPair({self.public_key.hex()[:8]}…)"
+
+
+def verify(signature: bytes, message: bytes, public_key: bytes) -> bool:
+    """Whether ``signature`` (64 bytes) over ``message`` is by ``public_key``."""
+    try:
+        bindings.crypto_sign_open(signature + message, public_key)
+    except (BadSignatureError, ValueError, TypeError):
+        return False
+    return True

@@ -1,7 +1,7 @@
 """IPv4 addresses of the wire, their classes, and which local address fits a remote one.
 
 ``Address`` is a named tuple so that it equals, and hashes like, what the socket module gives.
-Sources: bogon 1.3.0 for the classes, HyperDHT lib/connect.js for the matcher.
+Node: bogon 1.3.0 for the classes, hyperdht lib/holepuncher.js for the matcher.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import ipaddress
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["Address", "best_match", "is_bogon", "is_private", "is_reserved"]
 
@@ -82,12 +82,15 @@ def _shared_octets(a: str, b: str) -> int:
     return shared
 
 
-def best_match(local_hosts: Iterable[str], remote: Iterable[Address]) -> Address | None:
-    """The remote address that shares most leading octets with a local host; the first of equals; None when none does."""
+def best_match(local_hosts: Iterable[str], remote: Sequence[Address]) -> Address | None:
+    """The remote address that shares most leading octets with a local host; None when none does.
+
+    Of equals the one that matches an earlier local host, then the earlier one, as in Node.
+    """
     best: Address | None = None
     most = 0
-    for address in remote:
-        for host in local_hosts:
+    for host in local_hosts:
+        for address in remote:
             shared = _shared_octets(host, address.host)
             if shared > most:
                 best, most = address, shared

@@ -5,7 +5,7 @@ A `Reader` raises `DecodeError` and nothing else. Bytes after the last field are
 
 from __future__ import annotations
 
-import socket
+from socket import AF_INET, inet_pton
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from holepunch.address import Address
@@ -50,6 +50,8 @@ class Writer:
 
     def fixed_uint(self, size: int, value: int) -> Self:
         """``size`` bytes, little-endian."""
+        if value < 0 or value >> 8 * size:
+            raise ValueError(f"a uint of {size} bytes is 0 to 2^{8 * size}-1, got {value}")
         self._out += value.to_bytes(size, "little")
         return self
 
@@ -73,11 +75,14 @@ class Writer:
 
     def address(self, address: Address) -> Self:
         """``ipv4Address``: 4 octets, port as 2 bytes little-endian."""
-        self._out += socket.inet_aton(address.host) + address.port.to_bytes(2, "little")
+        try:
+            self._out += inet_pton(AF_INET, address.host) + address.port.to_bytes(2, "little")
+        except (OSError, OverflowError):
+            raise ValueError(f"not an IPv4 address and port: {address}") from None
         return self
 
     def addresses(self, addresses: Iterable[Address]) -> Self:
-        return self.array(list(addresses), lambda w, a: w.address(a))
+        return self.array(list(addresses), Writer.address)
 
     def array(self, items: list[T], write: Callable[[Writer, T], object]) -> Self:
         self.uint(len(items))

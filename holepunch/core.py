@@ -64,10 +64,12 @@ class Entry:
 class Schedule:
     """Actions by the time they are due, in seconds. Pure: time is told to it through `advance`."""
 
-    __slots__ = ("_count", "_heap", "now")
+    __slots__ = ("_count", "_heap", "now", "on_earlier")
 
     def __init__(self, now: float = 0.0) -> None:
         self.now = now
+        self.on_earlier: Callable[[float], None] | None = None
+        """Told when an action is added that is due before all others: the driver's timer moves forward."""
         self._heap: list[tuple[float, int, Entry]] = []
         self._count = 0
 
@@ -75,6 +77,8 @@ class Schedule:
         entry = Entry(when, action)
         self._count += 1
         heapq.heappush(self._heap, (when, self._count, entry))
+        if self._heap[0][2] is entry and self.on_earlier is not None:
+            self.on_earlier(when)
         return entry
 
     def after(self, delay: float, action: Callable[[], None]) -> Entry:

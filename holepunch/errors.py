@@ -26,30 +26,89 @@ class HandshakeError(SwarmError):
 
 
 class Reason(Enum):
-    """Why a connection did not come about: HyperDHT's error codes (its lib/errors.js), and what to do about each."""
+    """Why a connection did not come about, and what to do about it.
 
-    PEER_NOT_FOUND = "no node of the DHT knows this peer: is it running, listening, and on the same DHT?"
-    PEER_CONNECTION_FAILED = "the peer is announced but answered through none of its relays: it went away, or it refuses us"
-    HANDSHAKE_INVALID = "the peer's handshake does not decrypt: is the public key right?"
-    SERVER_INCOMPATIBLE = "the peer speaks another version of the protocol: update the older side"
-    SERVER_ERROR = "the peer reported an error of its own; try again"
-    CANNOT_HOLEPUNCH = "the peer offered no way through its NAT: give one side a relay"
-    HOLEPUNCH_ABORTED = "hole punching ran out of time or was refused: give one side a relay"
-    HOLEPUNCH_INVALID = "the peer's hole-punch reply does not decrypt; try again"
-    HOLEPUNCH_PROBE_TIMEOUT = "the NAT of one side could not be classified: it may block UDP; see `swarm doctor`"
-    HOLEPUNCH_DOUBLE_RANDOMIZED_NATS = "both NATs pick a random port for each destination: give one side a relay"
-    REMOTE_ABORTED = "the peer gave up hole punching; try again, or give one side a relay"
-    REMOTE_NOT_HOLEPUNCHING = "the peer did not join the punch; try again"
-    REMOTE_NOT_HOLEPUNCHABLE = "the peer's address could not be verified: give one side a relay"
-    RELAY_ABORTED = "the relay did not pair the two sides in time: is it running?"
-    DUPLICATE_CONNECTION = "another connection to this peer is kept instead"
-    NOT_CONFIRMED = "the path opened but the peer's encrypted stream never did; try again"
-    REFUSED = "this side refuses the peer"
-    SUSPENDED = "the swarm is suspended: resume it first"
+    The names are HyperDHT's codes for how a dial ends (its lib/errors.js); NOT_CONFIRMED and REFUSED are our own.
+    """
 
-    @property
-    def advice(self) -> str:
-        return self.value
+    PEER_NOT_FOUND = (
+        "no node of the DHT knows this peer",
+        "Is the public key right, and is the peer running, listening, and on the same DHT?",
+    )
+    PEER_CONNECTION_FAILED = (
+        "the peer is announced, but did not answer through any of its relays",
+        "It went away or lost its network, or it refuses this side; try again in a minute.",
+    )
+    HANDSHAKE_INVALID = (
+        "the handshake cannot be decrypted",
+        "Is the public key right? If it is, a node on the way altered the message: try again.",
+    )
+    SERVER_INCOMPATIBLE = (
+        "the peer speaks another version of the protocol",
+        "Update the older side.",
+    )
+    SERVER_ERROR = (
+        "the peer reported an error of its own",
+        "Look at the peer's log, and try again.",
+    )
+    CANNOT_HOLEPUNCH = (
+        "the peer offered no way through its NAT",
+        "Give one side a relay, or open a UDP port on the peer's router.",
+    )
+    HOLEPUNCH_ABORTED = (
+        "no packet got through the NATs in time",
+        "Try again; if it goes on, give one side a relay.",
+    )
+    HOLEPUNCH_INVALID = (
+        "the peer's answer to the hole punch cannot be decrypted",
+        "Try again.",
+    )
+    HOLEPUNCH_PROBE_TIMEOUT = (
+        "the NAT of one side could not be judged",
+        "A firewall may block UDP: run `swarm doctor` on both sides.",
+    )
+    HOLEPUNCH_DOUBLE_RANDOMIZED_NATS = (
+        "both NATs choose another port for every destination, so neither side can guess where to send",
+        "Give one side a relay, or open a UDP port on one router.",
+    )
+    REMOTE_ABORTED = (
+        "the peer gave up punching",
+        "Try again; if it goes on, give one side a relay.",
+    )
+    REMOTE_NOT_HOLEPUNCHING = (
+        "the peer did not join in punching",
+        "Try again; if it goes on, give one side a relay.",
+    )
+    REMOTE_NOT_HOLEPUNCHABLE = (
+        "the peer's address could not be verified, and its NAT allows no blind attempt",
+        "Try again; if it goes on, give one side a relay.",
+    )
+    RELAY_ABORTED = (
+        "the relay did not bring the two sides together in time",
+        "Is the relay running, and does it serve both sides?",
+    )
+    DUPLICATE_CONNECTION = (
+        "another connection to this peer is kept instead",
+        "Use that one; nothing is wrong.",
+    )
+    NOT_CONFIRMED = (
+        "a path opened, but the peer never spoke on it",
+        "Try again.",
+    )
+    REFUSED = (
+        "this side refuses the peer",
+        "Unban it, or let `allow` accept it.",
+    )
+    SUSPENDED = (
+        "this side is suspended",
+        "Resume it first.",
+    )
+
+    def __init__(self, summary: str, advice: str) -> None:
+        self.summary = summary
+        """What happened, as the end of a sentence."""
+        self.advice = advice
+        """What to do next, one or two sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +128,16 @@ class Attempt:
     """What one dial tried, in order."""
 
     id: str = ""
+    """Short, for finding the dial in a log."""
     remote_public_key: bytes = b""
     stages: list[Stage] = field(default_factory=list)
     local_nat: str = "unknown"
+    """``unknown``, ``open``, ``consistent`` or ``random``: the names of `holepunch.nat.classifier.Firewall`."""
     remote_nat: str = "unknown"
     addresses: list[str] = field(default_factory=list)
+    """Where the peer was tried, as ``ip:port``."""
     gave_up: str = "local"
+    """The side that ended it: ``local`` or ``remote``."""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -97,11 +160,15 @@ class ConnectError(SwarmError):
         super().__init__(reason, self.attempt)
 
     def __str__(self) -> str:
-        a = self.attempt
-        who = f"could not connect to {a.remote_public_key.hex()[:8]}: " if a.remote_public_key else ""
-        nats = f" [NAT here {a.local_nat}, there {a.remote_nat}]" if a.remote_nat != "unknown" else ""
-        last = f" after {a.stages[-1]}" if a.stages else ""
-        return f"{who}{self.reason.name}{last}{nats}. {self.reason.advice}"
+        attempt = self.attempt
+        facts = self.reason.name
+        if attempt.stages:
+            last = attempt.stages[-1]
+            facts += f", {last.at:.1f} s in, at {last.name!r}"
+        if {attempt.local_nat, attempt.remote_nat} != {"unknown"}:
+            facts += f", NAT {attempt.local_nat} here and {attempt.remote_nat} there"
+        peer = f" to {attempt.remote_public_key.hex()[:8]}" if attempt.remote_public_key else ""
+        return f"could not connect{peer}: {self.reason.summary} ({facts}). {self.reason.advice}"
 
     def to_dict(self) -> dict[str, Any]:
         return {"reason": self.reason.name, "advice": self.reason.advice, "attempt": self.attempt.to_dict()}

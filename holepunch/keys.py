@@ -92,18 +92,21 @@ class KeyPair:
     def __init__(self, public_key: bytes, secret_key: bytes) -> None:
         if len(secret_key) != 64:
             raise ValueError(f"a secret key is 64 bytes (seed and public key), got {len(secret_key)}")
-        if secret_key[32:] != public_key:
-            raise ValueError("the secret key does not belong to the public key")
         self.public_key = PublicKey(public_key)
         self.secret_key = bytes(secret_key)
+        # Signing with a public key that is not the seed's own gives the secret away to who sees two signatures.
+        if bindings.crypto_sign_seed_keypair(self.seed) != (self.public_key, self.secret_key):
+            raise ValueError("the secret key does not belong to the public key")
 
     @classmethod
     def generate(cls) -> Self:
+        """A fresh pair, from the system's randomness."""
         return cls.from_seed(os.urandom(32))
 
     @classmethod
     def from_seed(cls, seed: bytes) -> Self:
-        if not isinstance(seed, bytes | bytearray):
+        """Raises ``ValueError`` for another length than 32 bytes."""
+        if not isinstance(seed, bytes | bytearray | memoryview):
             raise TypeError(f"a seed is 32 bytes, got {type(seed).__name__}")
         if len(seed) != 32:
             raise ValueError(f"a seed is 32 bytes, got {len(seed)}")
@@ -113,20 +116,23 @@ class KeyPair:
     def load_or_create(cls, path: str | os.PathLike[str]) -> Self:
         """The pair whose 32-byte seed is in ``path``; a fresh one, stored with mode 0600, when there is no such file.
 
-        Raises ``ValueError`` for a file of another length, or one that other users may read or write.
+        Raises ``ValueError`` for a file of another length, or one that other users may read or write, and ``OSError``
+        as opening or creating it does. Of two processes that create it at once, both get the same pair.
         """
         file = Path(path).expanduser()
         try:
-            descriptor = os.open(file, os.O_RDONLY)
+            handle = file.open("rb")
         except FileNotFoundError:
             return cls._create(file)
-        with os.fdopen(descriptor, "rb") as handle:
+        with handle:
             mode = stat.S_IMODE(os.fstat(handle.fileno()).st_mode)
             if os.name == "posix" and mode & 0o077:
                 raise ValueError(f"{file} has mode {mode:04o}: others may read this key; run: chmod 600 {file}")
             seed = handle.read(33)
         if len(seed) != 32:
-            raise ValueError(f"{file} is no key file: it has {'more than 32' if len(seed) > 32 else len(seed)} bytes, not 32")
+            raise ValueError(
+                f"{file} is no key file: it has {'more than 32' if len(seed) > 32 else len(seed)} bytes, not 32"
+            )
         return cls.from_seed(seed)
 
     @classmethod
@@ -157,14 +163,22 @@ class KeyPair:
         """A detached 64-byte signature."""
         return bindings.crypto_sign(message, self.secret_key)[:64]
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, KeyPair) and self.public_key == other.public_key
+
+    def __hash__(self) -> int:
+        return hash(self.public_key)
+
     def __repr__(self) -> str:
         return f"KeyPair({self.public_key.hex()[:8]}…)"
 
 
 def verify(signature: bytes, message: bytes, public_key: bytes) -> bool:
-    """Whether ``signature`` (64 bytes) over ``message`` is by ``public_key``."""
+    """Whether ``signature`` (64 bytes) over ``message`` is by ``public_key``. Wrong lengths are wrong signatures."""
+    if len(signature) != 64 or len(public_key) != 32:
+        return False  # libsodium reads 32 bytes of key, whatever is behind it
     try:
         bindings.crypto_sign_open(signature + message, public_key)
-    except (BadSignatureError, ValueError, TypeError):
+    except BadSignatureError:
         return False
     return True

@@ -137,5 +137,7 @@ class Receptionist(Protocol):
     ) -> None:
         """``respond(payload, from_role)``, likewise."""
 
-    def on_relays(self, relays: Sequence[RelayInfo], addresses: Sequence[Address], is_relay: Callable[[Address], bool]) -> None:
+    def on_relays(
+        self, relays: Sequence[RelayInfo], addresses: Sequence[Address], is_relay: Callable[[Address], bool]
+    ) -> None:
         """A new announce cycle ended: what to tell clients, and which sources count as own relays from now on."""

@@ -1,0 +1,53 @@
+# make demo    watch two peers find each other and exchange data
+# make test    run every test
+# make lint    style      make types   types      make clean   remove what was set up
+#
+# Each sets up by itself what it needs: a virtual environment in .venv, and Node's packages where npm is installed.
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+NODE_PACKAGES := tests/interop/node_modules
+
+# the first of these that is new enough; or say: make PYTHON=/path/to/python test
+PYTHON = $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
+	$(if $(shell $(name) -c 'import sys; print("ok" * (sys.version_info >= (3, 11)))' 2>/dev/null),$(name))))
+
+.PHONY: demo test lint types clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed
+	@$(RUN) -m swarm.cli demo
+
+test: $(VENV)/installed-dev $(NODE_PACKAGES)/installed
+	$(RUN) -m pytest $(TESTS)
+
+lint: $(VENV)/installed-dev
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+
+types: $(VENV)/installed-dev
+	$(RUN) -m mypy
+
+clean:
+	rm -rf $(VENV) $(NODE_PACKAGES)
+
+$(RUN):
+	$(if $(PYTHON),,$(error Python 3.11 or newer is needed, and none of python3, python3.13, python3.12, python3.11 is))
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) cannot make a virtual environment. On Debian and Ubuntu install python3-venv."; exit 1; }
+
+$(VENV)/installed: pyproject.toml | $(RUN)
+	@echo "setting up $(VENV)"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' \
+		> $(VENV)/dev.txt
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --requirement $(VENV)/dev.txt
+	@touch $@
+
+$(NODE_PACKAGES)/installed: tests/interop/package-lock.json
+	@if command -v npm > /dev/null; then \
+		cd tests/interop && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/installed; \
+	else echo "npm is not installed: the tests against real Node will be skipped"; fi

@@ -1,0 +1,124 @@
+"""One peer's sockets and tasks: decides whose datagram is this, drives every core, owns the one timer.
+
+There is one reader task per socket and one timer task. Dispatch is synchronous: no await, channel or cancel scope per
+packet. Demultiplexing order: a one-byte punch, UDX, everything else (the signalling network's).
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from holepunch.core import CLIENT, SERVER, Role, Schedule
+from holepunch.nursery import hidden_nursery
+from holepunch.rawstreams import StreamTable
+from holepunch.sockets import SocketTable
+from holepunch.udx import peek, run_of_one_stream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from holepunch.address import Address
+    from holepunch.core import Random
+    from holepunch.rawstreams import RawStream
+    from holepunch.udp import Network, Received, UdpSocket
+
+__all__ = ["Endpoint"]
+
+
+class Endpoint:
+    """The sockets of one peer, the streams over them, and the schedule its cores share."""
+
+    def __init__(self, network: Network, host: str, rng: Random) -> None:
+        self.schedule = Schedule()
+        self.sockets = SocketTable(network, host)
+        self.streams = StreamTable(self.schedule, self.sockets, rng, self.wake_at)
+        self.network = network
+        self.host = host
+        self.on_datagram: Callable[[Role, memoryview, Address], None] = lambda role, view, source: None
+        self.on_probe: Callable[[Role, Address], None] = lambda role, source: None
+        self._sleep: trio.CancelScope | None = None
+
+    @asynccontextmanager
+    async def running(self, port: int) -> AsyncIterator[trio.Nursery]:
+        """Bind both main sockets, and serve them until the block is left. Raises ``OSError`` when ``port`` is taken."""
+        async with hidden_nursery() as nursery:
+            self.schedule.now = trio.current_time()
+            self.sockets.on_open = lambda role, socket: nursery.start_soon(self._read, role, socket)
+            self.sockets.on_blocked = lambda role, socket: nursery.start_soon(self.sockets.drain_backlog, role, socket)
+            try:
+                self.sockets.bind(SERVER, port)
+                self.sockets.bind(CLIENT, 0)
+                nursery.start_soon(self._keep_time)
+                yield nursery
+            finally:
+                self.streams.destroy_all(self.now())
+                self.sockets.close_all()
+
+    def now(self) -> float:
+        """The time of this turn. Whoever calls a core from outside asks for it first."""
+        now = trio.current_time()
+        if now > self.schedule.now:
+            self.schedule.now = now
+        return now
+
+    def touch(self, raw: RawStream) -> None:
+        """A stream was changed by its owner: drain it."""
+        self.streams.flush(raw, self.now())
+
+    async def settled(self) -> None:
+        """Return once every stream whose own direction was ended has had that acknowledged, or is over."""
+        await trio.lowlevel.checkpoint()
+        while self.streams.ending:
+            settled = trio.Event()
+            self.streams.on_settled = settled.set
+            await settled.wait()
+
+    def wake_at(self, when: float) -> None:
+        """The timer wakes at ``when`` or earlier."""
+        sleep = self._sleep
+        if sleep is not None and when < sleep.deadline:
+            sleep.deadline = when
+
+    async def _keep_time(self) -> None:
+        self.schedule.on_earlier = self.wake_at
+        while True:
+            deadline = min(self.schedule.deadline(), self.streams.deadline())
+            with trio.CancelScope(deadline=deadline) as self._sleep:
+                await trio.sleep_forever()
+            now = trio.current_time()
+            self.schedule.advance(now)
+            self.streams.expire(now)
+
+    async def _read(self, role: Role, socket: UdpSocket) -> None:
+        while True:
+            try:
+                await socket.wait_readable()
+                drained = socket.receive()
+            except trio.ClosedResourceError:
+                return
+            now = self.now()
+            touched: dict[int, RawStream] = {}
+            for received in drained:
+                self._dispatch(role, received, now, touched)
+            for raw in touched.values():
+                self.streams.flush(raw, now)
+
+    def _dispatch(self, role: Role, received: Received, now: float, touched: dict[int, RawStream]) -> None:
+        view, segment, source = received
+        stream_id = peek(view)
+        if len(view) > segment and (stream_id is None or not run_of_one_stream(view, segment)):
+            for start in range(0, len(view), segment):
+                single = view[start : start + segment]
+                self._dispatch(role, received._replace(view=single, segment=len(single)), now, touched)
+            return
+        if stream_id is not None:
+            raw = self.streams.receive(stream_id, received, role, now)
+            if raw is not None:
+                touched[stream_id] = raw
+        elif len(view) == 1:
+            self.on_probe(role, source)
+        else:
+            self.on_datagram(role, view, source)

@@ -1,0 +1,1 @@
+"""What this side's address looks like from outside, and what kind of NAT makes it so."""

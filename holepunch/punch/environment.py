@@ -1,0 +1,84 @@
+"""What a node lends to its dials and listeners. Decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holepunch.address import Address
+    from holepunch.core import Random, Role, Schedule, Sockets
+    from holepunch.punch.limits import RandomPunchLimit
+    from holepunch.punch.messages import NoisePayload
+    from holepunch.secure.noise import Session
+    from holepunch.signaller import Signaller
+
+__all__ = ["Environment", "Established", "ProbeTable", "Streams"]
+
+
+class Streams(Protocol):
+    """Raw UDX streams by local id."""
+
+    def open(self, on_traffic: Callable[[Role, Address], bool]) -> int:
+        """A new stream that is not connected: its id.
+
+        ``on_traffic`` is asked about each packet for the stream while it is not connected, or that comes in on another
+        socket than its own; True lets the packet in. It may call `connect` before it answers.
+        """
+
+    def connect(self, local_id: int, role: Role, address: Address, remote_id: int) -> None: ...
+
+    def discard(self, local_id: int) -> None:
+        """Forget a stream that was never connected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """A path to a peer was found, and its raw stream connected. The peer has proven nothing on the stream yet."""
+
+    local_id: int
+    session: Session
+    remote_payload: NoisePayload
+    role: Role
+    """The socket of the path. A punch socket (2 and above) belongs to the stream from now on."""
+    address: Address
+    lan: bool
+    """The address is one of the peer's own, inside a network that both are in."""
+
+
+class ProbeTable:
+    """Whose one-byte datagrams arrive on which punch socket."""
+
+    __slots__ = ("_listeners",)
+
+    def __init__(self) -> None:
+        self._listeners: dict[Role, Callable[[Role, Address], None]] = {}
+
+    def listen(self, role: Role, on_probe: Callable[[Role, Address], None]) -> None:
+        self._listeners[role] = on_probe
+
+    def forget(self, role: Role) -> None:
+        self._listeners.pop(role, None)
+
+    def on_probe(self, role: Role, source: Address) -> None:
+        """A one-byte datagram came in. On a socket that nobody punches with it means nothing."""
+        listener = self._listeners.get(role)
+        if listener is not None:
+            listener(role, source)
+
+    def __len__(self) -> int:
+        return len(self._listeners)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    signaller: Signaller
+    sockets: Sockets
+    streams: Streams
+    schedule: Schedule
+    probes: ProbeTable
+    random_punches: RandomPunchLimit
+    rng: Random
+    """Keys, nonces and tokens are drawn from it: outside of tests it must be ``random.SystemRandom()``."""

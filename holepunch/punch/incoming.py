@@ -1,0 +1,299 @@
+"""One handshake that a client began: from its Noise message to a connected raw stream, or to being forgotten.
+
+Knows nothing of other handshakes; `accept` bounds how many there are. Node: hyperdht lib/server.js (_addHandshake).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from holepunch.address import best_match, is_private
+from holepunch.errors import DecodeError, HandshakeError
+from holepunch.keys import KeyPair, PublicKey
+from holepunch.nat.classifier import Firewall
+from holepunch.punch.environment import Established
+from holepunch.punch.limits import MAX_RESPONSES
+from holepunch.punch.messages import (
+    NS_PEER_HANDSHAKE,
+    VERSION,
+    Abort,
+    HolepunchInfo,
+    NoisePayload,
+    RelayInfo,
+    SecurePayload,
+    UdxInfo,
+    holepunch_secret,
+)
+from holepunch.punch.puncher import Puncher, firewall_of
+from holepunch.punch.responder import Responder
+from holepunch.punch.scope import Scope
+from holepunch.secure.noise import Handshake
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holepunch.address import Address
+    from holepunch.core import Role
+    from holepunch.punch.environment import Environment
+    from holepunch.secure.noise import Session
+    from holepunch.signaller import Cancel
+
+__all__ = ["Arrival", "Incoming", "Listening"]
+
+IDLE_TIMEOUT = 10.0
+"""Seconds that a client has to come through, or to begin punching."""
+CLEAR_WAIT = 10.0
+"""Seconds that a finished handshake is remembered, so that late copies of its message start no second one."""
+
+
+@dataclass(slots=True)
+class Listening:
+    """What the handshakes of one listener share."""
+
+    environment: Environment
+    key_pair: KeyPair
+    local: bool
+    """Tell clients the own local addresses, and look for clients in the own network."""
+    relays: tuple[RelayInfo, ...] = ()
+    relay_addresses: tuple[Address, ...] = ()
+    is_relay: Callable[[Address], bool] = lambda _: False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a client's first message came."""
+
+    client: Address
+    source: Address
+    """Who carried it: a relay, or the client itself."""
+    to: Address
+    """This side as ``source`` sees it."""
+    role: Role
+    direct: bool
+
+
+class Incoming:
+    """First `read`, then `accept` or `refuse`; whatever way it ends, it says so once, unless `close` came first."""
+
+    __slots__ = (
+        "_connected",
+        "_environment",
+        "_handshake",
+        "_listening",
+        "_local_id",
+        "_on_connected",
+        "_on_finished",
+        "_puncher",
+        "_reply",
+        "_reply_from_puncher",
+        "_responder",
+        "_scope",
+        "_stop_idle",
+        "_waiting",
+        "arrival",
+        "finished",
+        "id",
+        "payload",
+    )
+
+    def __init__(
+        self,
+        listening: Listening,
+        id: int,
+        arrival: Arrival,
+        *,
+        on_connected: Callable[[Established], None],
+        on_finished: Callable[[], None],
+    ) -> None:
+        """``on_finished``: it is decided, and takes no resources any more but the memory of its reply."""
+        environment = listening.environment
+        self._listening = listening
+        self._environment = environment
+        self._on_connected = on_connected
+        self._on_finished = on_finished
+        self._scope = Scope(environment.schedule)
+        ephemeral = KeyPair.from_seed(environment.rng.randbytes(32))
+        self._handshake = Handshake("IK", False, listening.key_pair, None, NS_PEER_HANDSHAKE, ephemeral)
+        self._waiting: list[tuple[Callable[[bytes, Role], None], Role]] = []
+        self._reply: bytes | None = None
+        self._reply_from_puncher = False
+        self._local_id: int | None = None
+        self._connected = False
+        self._puncher: Puncher | None = None
+        self._responder: Responder | None = None
+        self._stop_idle: Cancel | None = None
+        self.id = id
+        self.arrival = arrival
+        self.payload = NoisePayload()
+        self.finished = False
+
+    @property
+    def remote_public_key(self) -> PublicKey:
+        key = self._handshake.remote_public_key
+        assert key is not None  # `read` has succeeded
+        return key
+
+    def read(self, noise: bytes) -> bool:
+        """False: no handshake message for this key."""
+        try:
+            self.payload = NoisePayload.decode(self._handshake.read(noise))
+        except (HandshakeError, DecodeError):
+            return False
+        return True
+
+    # -- the reply
+
+    def respond_through(self, respond: Callable[[bytes, Role], None], role: Role) -> None:
+        """One copy of the message, that came in on ``role``: it gets the one reply, once there is one."""
+        if self._reply is not None:
+            self._send_reply(respond, role)
+        elif not self.finished and len(self._waiting) < MAX_RESPONSES:
+            self._waiting.append((respond, role))
+
+    def _send_reply(self, respond: Callable[[bytes, Role], None], role: Role) -> None:
+        assert self._reply is not None
+        if self._reply_from_puncher and self._puncher is not None and not self._puncher.closed:
+            role = self._puncher.role
+        respond(self._reply, role)
+
+    def accept(self) -> None:
+        """Let the client in: reply, and open every way that it may come."""
+        payload = self.payload
+        error = Abort.NONE
+        if payload.version != VERSION:
+            error = Abort.VERSION_MISMATCH
+        elif payload.udx is None:
+            error = Abort.ABORTED
+        else:
+            self._local_id = self._environment.streams.open(self._on_traffic)
+        own = self._environment.signaller.remote_address()
+        self._reply = self._handshake.write(self._introduction(error, own).encode())
+        session = self._handshake.session
+        reached = self.arrival.direct or payload.firewall == Firewall.OPEN
+        if not error and not reached:
+            self._expect(session, own is not None)
+        for respond, role in self._waiting:
+            self._send_reply(respond, role)
+        self._waiting.clear()
+        if error:
+            self._finish()
+        elif reached:
+            main = self._environment.signaller.main_role
+            self._connect(self.arrival.role if self.arrival.direct else main, self.arrival.client)
+
+    def refuse(self) -> None:
+        """The client hears nothing, now and for every copy of its message."""
+        self._waiting.clear()
+        self._finish()
+
+    def _introduction(self, error: Abort, own: Address | None) -> NoisePayload:
+        listening = self._listening
+        local = self._environment.signaller.local_addresses() if listening.local else ()
+        return NoisePayload(
+            error=error,
+            firewall=Firewall.UNKNOWN if own is None else Firewall.OPEN,
+            holepunch=HolepunchInfo(self.id, listening.relays) if own is None else None,
+            addresses4=(*((own,) if own is not None else ()), *local),
+            udx=UdxInfo(self._local_id or 0),
+            secret_stream=True,
+            relay_addresses=listening.relay_addresses or None,
+        )
+
+    # -- the ways in
+
+    def _expect(self, session: Session, is_open: bool) -> None:
+        """The client has to come through a NAT, or through the network that both are in."""
+        neighbour = self._is_neighbour()
+        if neighbour or not is_open:
+            # a neighbour learns the normal socket's address from the reply: that is the one it can reach locally
+            self._reply_from_puncher = self._open_puncher(session) and not neighbour
+        self._stop_idle = self._scope.after(IDLE_TIMEOUT, self._finish)
+
+    def _is_neighbour(self) -> bool:
+        arrival = self.arrival
+        if not self._listening.local or arrival.client.host != arrival.to.host:
+            return False
+        own = self._environment.signaller.local_addresses()
+        told = [a for a in self.payload.addresses4 if is_private(a.host)]
+        return best_match([a.host for a in own], told) is not None
+
+    def _open_puncher(self, session: Session) -> bool:
+        environment = self._environment
+        try:
+            self._puncher = Puncher(
+                environment,
+                initiator=False,
+                remote_firewall=firewall_of(self.payload.firewall),
+                on_hit=lambda _role, _source: None,
+                on_abort=self._finish,
+            )
+        except OSError:
+            return False
+        self._responder = Responder(
+            environment,
+            self._puncher,
+            SecurePayload(holepunch_secret(session.hash), environment.rng.randbytes(32)),
+            is_relay=lambda source: self._listening.is_relay(source),
+            on_punching=self._on_punching,
+            on_abort=self._finish,
+        )
+        return True
+
+    def on_holepunch(
+        self,
+        data: bytes,
+        peer: Address,
+        source: Address,
+        to: Address,
+        role: Role,
+        respond: Callable[[bytes, Role], None],
+    ) -> None:
+        """Without a puncher there is nothing to say, and once the client came through nothing more."""
+        if self._responder is not None and not self._connected:
+            self._responder.on_message(data, peer, source, to, role, respond)
+
+    def _on_punching(self, begun: bool) -> None:
+        """A punch ends by itself. A client that is put off gets its time anew."""
+        if self._stop_idle is not None:
+            self._stop_idle()
+        self._stop_idle = None if begun else self._scope.after(IDLE_TIMEOUT, self._finish)
+
+    def _on_traffic(self, role: Role, source: Address) -> bool:
+        """The client's packets decide: wherever they come from, there it is."""
+        if not 0 < source.port < 65536:
+            return False
+        self._connect(role, source)
+        return True
+
+    # -- the end
+
+    def _connect(self, role: Role, address: Address) -> None:
+        udx = self.payload.udx
+        if self.finished or self._local_id is None or udx is None:
+            return
+        self._connected = True
+        self._finish(keep=role)
+        self._environment.streams.connect(self._local_id, role, address, udx.id)
+        lan = is_private(address.host) and address.host in {a.host for a in self.payload.addresses4}
+        self._on_connected(Established(self._local_id, self._handshake.session, self.payload, role, address, lan))
+
+    def _finish(self, keep: Role | None = None) -> None:
+        if self.finished:
+            return
+        self.finished = True
+        self._release(keep)
+        self._on_finished()
+
+    def _release(self, keep: Role | None = None) -> None:
+        self._scope.close()
+        if self._puncher is not None:
+            self._puncher.close(keep)
+        if self._local_id is not None and not self._connected:
+            self._environment.streams.discard(self._local_id)
+
+    def close(self) -> None:
+        """Drop it, silently."""
+        if not self.finished:
+            self.finished = True
+            self._release()

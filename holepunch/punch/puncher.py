@@ -1,0 +1,263 @@
+"""One side of a hole punch: its sockets, what it knows of both NATs, and the probes it sends.
+
+It talks to the peer through probes only; what the two sides tell each other through relays is handed to it.
+Node: hyperdht lib/holepuncher.js.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from holepunch.address import Address
+from holepunch.nat.classifier import Firewall
+from holepunch.punch.limits import MAX_ADDRESSES
+from holepunch.punch.sampling import Sampling
+from holepunch.punch.scope import Latch, Scope
+from holepunch.punch.strategies import (
+    DEFAULT_TTL,
+    OPENING_TTL,
+    from_many_sockets,
+    middle_port,
+    steady,
+    to_many_ports,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from holepunch.core import Role
+    from holepunch.punch.environment import Environment
+    from holepunch.punch.messages import HolepunchPayload
+    from holepunch.punch.scope import Steps
+
+__all__ = ["Puncher", "firewall_of"]
+
+PROBE = b"\x00"
+MAX_REOPENS = 3
+
+
+def firewall_of(value: int) -> Firewall:
+    """What a peer says of its NAT. A class that this version does not know counts as random, as in Node."""
+    return Firewall(value) if value < Firewall.RANDOM else Firewall.RANDOM
+
+
+class Puncher:
+    """Owns its sockets until `close`. Raises ``OSError`` when there is none to begin with."""
+
+    __slots__ = (
+        "_birthday",
+        "_environment",
+        "_initiator",
+        "_on_abort",
+        "_on_hit",
+        "_reopened",
+        "_roles",
+        "_started",
+        "connected",
+        "limit",
+        "nat",
+        "punching",
+        "remote_addresses",
+        "remote_firewall",
+        "remote_punching",
+        "rng",
+        "role",
+        "schedule",
+        "scope",
+    )
+
+    def __init__(
+        self,
+        environment: Environment,
+        *,
+        initiator: bool,
+        remote_firewall: Firewall,
+        on_hit: Callable[[Role, Address], None],
+        on_abort: Callable[[], None],
+    ) -> None:
+        """``on_hit``: a probe of the peer arrived; only an initiator is told, once. ``on_abort``: all probes were in
+        vain, and everything is released."""
+        self._environment = environment
+        self._initiator = initiator
+        self._on_hit = on_hit
+        self._on_abort = on_abort
+        self._birthday: bool | None = None
+        """Whether this side is the random one, while a place in the limit of random punches is taken."""
+        self._started: bool | None = None
+        self._reopened: Latch[bool] | None = None
+        self._roles: list[Role] = []
+        self.schedule = environment.schedule
+        self.rng = environment.rng
+        self.limit = environment.random_punches
+        self.scope = Scope(environment.schedule)
+        self.remote_firewall = remote_firewall
+        self.remote_addresses: Sequence[tuple[Address, bool]] = ()
+        """The peer's addresses, and whether each one's host was proven to be the peer's."""
+        self.remote_punching = False
+        self.punching = False
+        self.connected = False
+        self.role = self._open()
+        """The socket that is known to the peer."""
+        self.nat = Sampling(environment, self.role)
+
+    # -- the two NATs
+
+    @property
+    def hopeless(self) -> bool:
+        """Both NATs are random, and not both predictable."""
+        both = self.nat.firewall is self.remote_firewall is Firewall.RANDOM
+        return both and not (self.nat.last_port and self._remote_hint)
+
+    @property
+    def _remote_hint(self) -> int:
+        """The last port that the peer's random NAT gave out, as far as the peer tells; else 0."""
+        return self.remote_addresses[0][0].port if self.remote_addresses else 0
+
+    @property
+    def _unstable(self) -> bool:
+        return self.nat.firewall is Firewall.UNKNOWN or self.hopeless
+
+    def analyze(self, *, reopen: bool) -> Steps[bool]:
+        """Wait for the verdict on the own NAT. False: there is none, or it leaves no way to punch.
+
+        ``reopen``: before saying so try other sockets, as a carrier's NAT may treat the next one better.
+        """
+        yield from self.nat.analysed.wait()
+        if not self._unstable:
+            return True
+        if not reopen:
+            return False
+        if self._reopened is None:
+            self._reopened = Latch()
+            self.scope.run(self._reopen(), self._reopened.set)
+        return (yield from self._reopened.wait())
+
+    def _reopen(self) -> Steps[bool]:
+        for _ in range(MAX_REOPENS):
+            if not self._unstable or self.punching:
+                break
+            try:
+                role = self._open()
+            except OSError:
+                break
+            self.nat.close()
+            self._drop(self.role)
+            self.role = role
+            self.nat = Sampling(self._environment, role)
+            yield from self.nat.analysed.wait()
+        return self.nat.firewall in (Firewall.CONSISTENT, Firewall.OPEN)
+
+    def update_remote(self, payload: HolepunchPayload, verified_host: str | None) -> None:
+        """What the peer says of itself. A host stays proven while the peer names it."""
+        proven = {address.host for address, verified in self.remote_addresses if verified}
+        if verified_host is not None:
+            proven.add(verified_host)
+        self.remote_firewall = firewall_of(payload.firewall)
+        self.remote_addresses = [(a, a.host in proven) for a in (payload.addresses or ())[:MAX_ADDRESSES]]
+        self.remote_punching = payload.punching
+
+    # -- probes
+
+    def probe(self, to: Address, *, role: Role | None = None, ttl: int = DEFAULT_TTL) -> None:
+        if to.port:
+            self._environment.sockets.send(self.role if role is None else role, PROBE, to, ttl)
+
+    def open_session(self, to: Address) -> None:
+        """Open the own NAT towards ``to``, without reaching it."""
+        self.probe(to, ttl=OPENING_TTL)
+
+    def _on_probe(self, role: Role, source: Address) -> None:
+        if not self._initiator:
+            # the initiator decides: it takes the first answer, and its traffic then tells this side
+            self.probe(source, role=role)
+        elif not self.connected:
+            self.connected = True
+            self._on_hit(role, source)
+
+    # -- punching
+
+    def reserve(self) -> bool:
+        """Take a place in the node's limit, if a random NAT is involved. False: none is free now."""
+        birthday = self.nat.firewall is Firewall.RANDOM
+        if self._birthday is None and (birthday or self.remote_firewall is Firewall.RANDOM):
+            if not self.limit.admits(birthday):
+                return False
+            self._birthday = birthday
+            self.limit.begin(birthday)
+        return True
+
+    def unreserve(self) -> None:
+        if self._birthday is not None:
+            self.limit.end(self._birthday)
+            self._birthday = None
+
+    def punch(self) -> bool:
+        """Begin to punch, once, with a place reserved. False: the two NATs leave no way, or the peer's address is not
+        proven."""
+        if self._started is None:
+            steps = None if self.connected else self._strategy()
+            self._started = self.punching = steps is not None
+            if steps is not None:
+                self.scope.run(steps, lambda _: self._give_up())
+        return self._started
+
+    def _strategy(self) -> Steps[None] | None:
+        """An OPEN side keeps its port, so it counts as CONSISTENT."""
+        own, remote = self.nat.firewall, self.remote_firewall
+        if Firewall.UNKNOWN in (own, remote) or self.hopeless or not self.remote_addresses:
+            return None
+        if Firewall.RANDOM not in (own, remote):
+            return steady(self)
+        proven = next((address for address, verified in self.remote_addresses if verified), None)
+        if proven is None:
+            return None
+        if own is not Firewall.RANDOM:
+            return to_many_ports(self, proven.host, proven.port)
+        if remote is not Firewall.RANDOM:
+            return from_many_sockets(self, proven)
+        return from_many_sockets(self, Address(proven.host, middle_port(proven.port)), both=True)
+
+    def _give_up(self) -> None:
+        self.close()
+        self._on_abort()
+
+    # -- sockets
+
+    @property
+    def roles(self) -> Sequence[Role]:
+        return self._roles
+
+    def open_socket(self) -> bool:
+        """Hold one more. False: the system has none left."""
+        try:
+            self._open()
+        except OSError:
+            return False
+        return True
+
+    def _open(self) -> Role:
+        role = self._environment.sockets.open()
+        self._environment.probes.listen(role, self._on_probe)
+        self._roles.append(role)
+        return role
+
+    def _drop(self, role: Role) -> None:
+        self._roles.remove(role)
+        self._environment.probes.forget(role)
+        self._environment.sockets.close(role)
+
+    @property
+    def closed(self) -> bool:
+        return self.scope.closed
+
+    def close(self, keep: Role | None = None) -> None:
+        """Release everything. The socket ``keep`` is left open, for the stream that goes through it."""
+        self.scope.close()
+        self.nat.close()
+        self.punching = False
+        for role in self._roles:
+            self._environment.probes.forget(role)
+            if role != keep:
+                self._environment.sockets.close(role)
+        self._roles.clear()
+        self.unreserve()

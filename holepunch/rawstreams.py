@@ -1,0 +1,177 @@
+"""The UDX streams of an endpoint, by local id: packets in, packets out, one heap of deadlines. Reads no socket."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from functools import partial
+from typing import TYPE_CHECKING
+
+from holepunch.core import CLIENT, SERVER, Role
+from holepunch.udx import Event, UdxStream
+from holepunch.udx.linger import LINGER_TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holepunch.address import Address
+    from holepunch.core import Random, Schedule
+    from holepunch.sockets import SocketTable
+    from holepunch.udp import Received
+    from holepunch.udx import Linger
+
+__all__ = ["RawStream", "StreamTable"]
+
+
+class RawStream:
+    """A UDX stream of this endpoint, and who hears of it."""
+
+    __slots__ = ("armed", "core", "ending", "on_event", "on_traffic")
+
+    def __init__(self, core: UdxStream, on_traffic: Callable[[Role, Address], bool]) -> None:
+        self.core = core
+        self.on_traffic = on_traffic
+        """Asked for packets on a socket that is not the stream's own, or while it has none. True: process them."""
+        self.on_event: Callable[[Event], None] | None = None
+        self.ending = False
+        """Its owner ended it, and waits for that to be acknowledged."""
+        self.armed = math.inf
+        """When the timer looks at this stream next."""
+
+
+class StreamTable:
+    """The UDX streams by their local id. Implements what dialling and accepting call `Streams`."""
+
+    def __init__(self, schedule: Schedule, sockets: SocketTable, rng: Random, wake_at: Callable[[float], None]) -> None:
+        self._schedule = schedule
+        self._sockets = sockets
+        self._rng = rng
+        self._wake_at = wake_at
+        self._streams: dict[int, RawStream] = {}
+        self._lingering: dict[int, Linger] = {}
+        self._heap: list[tuple[float, int, RawStream]] = []
+        self._count = 0
+        self.on_settled: Callable[[], None] | None = None
+        """Called when a stream waits no longer for its end to be acknowledged."""
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def open(self, on_traffic: Callable[[Role, Address], bool]) -> int:
+        """A new stream under a random id that is free."""
+        while True:
+            local_id = self._rng.randrange(1, 1 << 32)
+            if local_id not in self._streams and local_id not in self._lingering:
+                break
+        self._streams[local_id] = RawStream(UdxStream(local_id, now=self._schedule.now), on_traffic)
+        return local_id
+
+    def connect(self, local_id: int, role: Role, address: Address, remote_id: int) -> None:
+        raw = self._streams[local_id]
+        raw.core.connect((role, address), remote_id, self._schedule.now)
+        self.flush(raw, self._schedule.now)
+
+    def discard(self, local_id: int) -> None:
+        """Forget a stream that never got an owner."""
+        raw = self._streams.pop(local_id, None)
+        if raw is not None:
+            raw.core.destroy()
+            self.flush(raw, self._schedule.now)
+
+    def __getitem__(self, local_id: int) -> RawStream:
+        return self._streams[local_id]
+
+    def receive(self, stream_id: int, received: Received, role: Role, now: float) -> RawStream | None:
+        """One run for one stream. None: the id is not ours, and the run is somebody else's."""
+        view, segment, source = received
+        raw = self._streams.get(stream_id)
+        if raw is None:
+            linger = self._lingering.get(stream_id)
+            if linger is not None:
+                for transmit in linger.receive(view, segment, (role, source)):
+                    self._sockets.transmit(transmit)
+            return None
+        route = raw.core.route
+        if (route is None or route[0] != role) and not raw.on_traffic(role, source):
+            return raw
+        raw.core.receive(view, segment, (role, source), now)
+        return raw
+
+    def flush(self, raw: RawStream, now: float) -> None:
+        """Drain the core after a change: what it sends, what it reports, when it wants to be looked at again."""
+        core = raw.core
+        core.flush(now)
+        if core.transmits:
+            transmits, core.transmits = core.transmits, []
+            transmit = self._sockets.transmit
+            for run in transmits:
+                transmit(run)
+        if core.events:
+            events, core.events = core.events, []
+            for event in events:
+                if event is Event.DRAINED:
+                    self._settle(raw)
+                if raw.on_event is not None:
+                    raw.on_event(event)
+        if core.closed:
+            self._retire(raw)
+            return
+        deadline = core.deadline()
+        if deadline < raw.armed:
+            raw.armed = deadline
+            self._count += 1
+            heapq.heappush(self._heap, (deadline, self._count, raw))
+            self._wake_at(deadline)
+
+    @property
+    def ending(self) -> int:
+        """How many streams wait for their end to be acknowledged."""
+        return sum(raw.ending for raw in self._streams.values())
+
+    def _settle(self, raw: RawStream) -> None:
+        raw.ending = False
+        if self.on_settled is not None:
+            self.on_settled()
+
+    def _retire(self, raw: RawStream) -> None:
+        core = raw.core
+        if self._streams.pop(core.local_id, None) is None:
+            return
+        self._settle(raw)
+        role = core.route[0] if core.route is not None else SERVER
+        linger = core.linger()
+        if linger is not None:
+            self._lingering[core.local_id] = linger
+            self._schedule.after(LINGER_TIME, partial(self._forget, core.local_id, role))
+        else:
+            self._release(role)
+
+    def _forget(self, local_id: int, role: Role) -> None:
+        self._lingering.pop(local_id, None)
+        self._release(role)
+
+    def _release(self, role: Role) -> None:
+        """A punch socket lives as long as a stream that goes through it."""
+        if role > CLIENT and not any(r.core.route and r.core.route[0] == role for r in self._streams.values()):
+            self._sockets.close(role)
+
+    def deadline(self) -> float:
+        return self._heap[0][0] if self._heap else math.inf
+
+    def expire(self, now: float) -> None:
+        """Let every stream whose time has come act. Its heap entry is never later than its deadline."""
+        while self._heap and self._heap[0][0] <= now:
+            at, _, raw = heapq.heappop(self._heap)
+            if at != raw.armed or raw.core.closed:
+                continue
+            raw.armed = math.inf
+            if raw.core.deadline() <= now:
+                raw.core.expire(now)
+            self.flush(raw, now)
+
+    def destroy_all(self, now: float) -> None:
+        for raw in list(self._streams.values()):
+            raw.core.destroy()
+            self.flush(raw, now)
+        self._streams.clear()
+        self._lingering.clear()

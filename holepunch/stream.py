@@ -1,0 +1,467 @@
+"""The trio stream of one connection: a secret stream over a UDX stream. A thin shell: both are pure cores.
+
+It owns no task and no timer. It knows no DHT and no topic.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+import trio
+
+from holepunch.errors import DecodeError
+from holepunch.path import Path
+from holepunch.secure.secretstream import SecretStream
+from holepunch.udx import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from holepunch.compact import Buffer
+    from holepunch.core import Entry, Random
+    from holepunch.endpoint import Endpoint
+    from holepunch.keys import PublicKey
+    from holepunch.rawstreams import RawStream
+    from holepunch.secure.noise import Session
+
+__all__ = ["EncryptedStream"]
+
+MAX_FRAME = 0xFFFFFF - 17
+"""Bytes of the largest frame: a 24-bit length, less tag byte and MAC."""
+MAX_DATAGRAM = 1152 - 24
+"""Bytes of the largest unordered message: what fits a packet at base MTU, less counter and MAC."""
+CHUNK = 1 << 16
+"""`send_all` cuts into frames of this size, and `receive_some` joins up to it."""
+KEEP_ALIVE = 5.0
+"""Seconds without an own write after which an empty frame is written (hyperdht's connection keep-alive)."""
+OPEN_TIMEOUT = 10.0
+"""Seconds for the peer's header frame to arrive after a path was found."""
+CLOSE_TIMEOUT = 15.0
+"""Seconds for a closed stream to have its end acknowledged; UDX itself gives up after 13."""
+
+
+class Direction:
+    """One half of a stream: one task at a time, which may wait."""
+
+    __slots__ = ("_verb", "busy", "waiting")
+
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
+        self.busy = False
+        self.waiting: trio.lowlevel.Task | None = None
+
+    def __enter__(self) -> None:
+        if self.busy:
+            raise trio.BusyResourceError(f"another task is {self._verb} on this stream")
+        self.busy = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.busy = False
+
+    async def wait(self) -> None:
+        self.waiting = trio.lowlevel.current_task()
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self.waiting = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def wake(self) -> None:
+        task, self.waiting = self.waiting, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
+
+
+class EncryptedStream(trio.abc.HalfCloseableStream):
+    """An encrypted, reliable, ordered byte stream to one public key. Frames and unordered messages ride along.
+
+    Every method raises ``trio.ClosedResourceError`` once this side closed the stream, ``trio.BrokenResourceError`` when
+    the peer or the network ended it out of order, and ``trio.BusyResourceError`` when a second task sends, or receives,
+    at the same time. What arrived in order before a break can still be received.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, raw: RawStream, session: Session, rng: Random, *, yield_after: int = CHUNK
+    ) -> None:
+        self._endpoint = endpoint
+        self._raw = raw
+        self._session = session
+        self._secret = SecretStream(session, header_seed=rng.randbytes(24), counter=rng.randbytes(8))
+        self._yield_after = yield_after
+        self._since_yield = 0
+        self._sending = Direction("sending")
+        self._receiving = Direction("receiving")
+        self._datagrams = Direction("receiving datagrams")
+        self._rest: bytes = b""
+        """The part of a frame that `receive_some` left."""
+        self._closed = False
+        self._eof_sent = False
+        self._cause: BaseException | None = None
+        self._wrote_at = self._path_since = endpoint.now()
+        self._path = Path.to(raw.core.route[1], rtt=None, since=self._path_since) if raw.core.route else None
+        self._timer: Entry
+        self.on_open: Callable[[], None] | None = None
+        """Called once, when the peer's header was verified."""
+        self.on_close: Callable[[], None] | None = None
+        """Called once, when either side, or the network, ended the stream."""
+
+    def start(self) -> None:
+        """Send the header; from here on the stream is alive. The raw stream is connected already."""
+        self._raw.on_event = self._on_event
+        self._raw.core.write([self._secret.header()])
+        self._timer = self._endpoint.schedule.after(OPEN_TIMEOUT, self._never_opened)
+        self._endpoint.touch(self._raw)
+        self._try_open()
+
+    # -- what it is --------------------------------------------------------------------------------------------------
+
+    @property
+    def remote_public_key(self) -> PublicKey:
+        return self._session.remote_public_key
+
+    @property
+    def is_initiator(self) -> bool:
+        """Whether this side dialled."""
+        return self._session.initiator
+
+    @property
+    def handshake_hash(self) -> bytes:
+        """64 bytes that both ends of this connection, and nobody else, share: bind application proofs to it."""
+        return self._session.hash
+
+    @property
+    def opened(self) -> bool:
+        """Whether the peer's header was verified: it holds its key and is there now."""
+        return self._secret.opened
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the stream is over, whoever ended it."""
+        return self._closed or self._raw.core.closed
+
+    @property
+    def path(self) -> Path:
+        """How the bytes travel now; after the close, how they did last."""
+        route = self._raw.core.route
+        if route is not None:
+            self._path = Path.to(route[1], rtt=self._raw.core.rtt, since=self._path_since)
+        assert self._path is not None
+        return self._path
+
+    @property
+    def message_bytes(self) -> tuple[int, int]:
+        """Encrypted bytes of frames received and sent, headers not counted (for the rule on duplicate connections)."""
+        core = self._raw.core
+        header = len(self._secret.header())
+        return max(0, core.bytes_received - header), max(0, core.bytes_sent - header)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.is_closed else "open" if self.opened else "opening"
+        return f"<{type(self).__name__} {state} to {self.remote_public_key.short}>"
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send bytes; frames of at most 64 KiB carry them. Returns when they are queued within the send window.
+
+        A full checkpoint is executed once for every 64 KiB sent while the window is open, and whenever it is not;
+        otherwise only pending cancellation is looked at. Cancelled: an unknown part was sent, whole frames only.
+        """
+        with self._sending:
+            await self._before_sending()
+            view = memoryview(data).cast("B")
+            for start in range(0, len(view), CHUNK):
+                await self._write_frame(view[start : start + CHUNK])
+            if not view:
+                await self._pace(0)
+
+    async def send_frame(self, data: bytes | bytearray | memoryview) -> None:
+        """Send one message whose borders the peer sees: one ``write`` of a Node peer. Cancelled: all of it or nothing.
+
+        Raises ``ValueError`` for more than 16,777,198 bytes, and for none: an empty frame is a keep-alive on the wire.
+        """
+        size = memoryview(data).nbytes
+        if not 0 < size <= MAX_FRAME:
+            raise ValueError(f"a frame has 1 to {MAX_FRAME} bytes, got {size}")
+        with self._sending:
+            await self._before_sending()
+            await self._write_frame(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait for room in the send window."""
+        with self._sending:
+            await self._before_sending()
+            await trio.lowlevel.checkpoint()
+            await self._wait_writable()
+
+    async def send_eof(self) -> None:
+        """End the own direction; the other one stays usable. Sending again raises ``trio.ClosedResourceError``."""
+        with self._sending:
+            await trio.lowlevel.checkpoint()
+            if self._closed:
+                raise trio.ClosedResourceError("this side closed the stream")
+            if self._eof_sent:
+                return
+            self._raise_if_broken()
+            self._end()
+
+    async def send_datagram(self, data: bytes | bytearray | memoryview) -> None:
+        """Send an unordered message: one encrypted packet that may be lost, or overtake others.
+
+        Raises ``ValueError`` above 1128 bytes.
+        """
+        size = memoryview(data).nbytes
+        if size > MAX_DATAGRAM:
+            raise ValueError(f"a datagram has at most {MAX_DATAGRAM} bytes, got {size}")
+        await trio.lowlevel.checkpoint()
+        if self._closed:
+            raise trio.ClosedResourceError("this side closed the stream")
+        self._raise_if_broken()
+        self._raw.core.send_message(self._secret.seal(data))
+        self._endpoint.touch(self._raw)
+
+    async def _before_sending(self) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._closed or self._eof_sent:
+            raise trio.ClosedResourceError("this side ended sending")
+        self._raise_if_broken()
+
+    async def _write_frame(self, data: Buffer) -> None:
+        await self._wait_writable()
+        self._raw.core.write(self._secret.encrypt(data))
+        self._wrote_at = self._endpoint.schedule.now
+        self._endpoint.touch(self._raw)
+        await self._pace(len(data))
+
+    async def _wait_writable(self) -> None:
+        while self._raw.core.writable <= 0:
+            await self._sending.wait()
+            if self._closed:
+                raise trio.ClosedResourceError("this side closed the stream")
+            self._raise_if_broken()
+
+    async def _pace(self, size: int) -> None:
+        self._since_yield += size
+        if self._since_yield >= self._yield_after:
+            self._since_yield = 0
+            await trio.lowlevel.checkpoint()
+
+    # -- receiving ---------------------------------------------------------------------------------------------------
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Bytes as they come, at most ``max_bytes``; ``b""`` is the end of the stream and nothing else."""
+        if max_bytes is not None and max_bytes < 1:
+            raise ValueError(f"max_bytes is at least 1, got {max_bytes}")
+        with self._receiving:
+            frame = await self._receive()
+            if frame is None:
+                return b""
+            if max_bytes is not None:
+                if len(frame) > max_bytes:
+                    frame, self._rest = frame[:max_bytes], frame[max_bytes:]
+                return frame
+            return self._join_small(frame)
+
+    async def receive_frame(self) -> bytes | None:
+        """The next frame with its borders, or what a `receive_some` left of one; None at the end of the stream."""
+        with self._receiving:
+            return await self._receive()
+
+    async def receive_datagram(self) -> bytes:
+        """The next unordered message. A peer that sends faster than they are taken loses the newest."""
+        with self._datagrams:
+            await trio.lowlevel.checkpoint()
+            while True:
+                if self._closed:
+                    raise trio.ClosedResourceError("this side closed the stream")
+                while self._raw.core.messages:
+                    message = self._secret.open(self._raw.core.messages.popleft())
+                    if message is not None:
+                        return message
+                self._raise_if_broken()
+                if self._raw.core.ended:
+                    raise trio.BrokenResourceError("the peer ended the stream")
+                await self._datagrams.wait()
+
+    async def _receive(self) -> bytes | None:
+        if self._closed:
+            await trio.lowlevel.checkpoint()
+            raise trio.ClosedResourceError("this side closed the stream")
+        waited = False
+        while True:
+            ready = self._rest or self._next_frame()
+            if ready:
+                if not waited:
+                    self._rest = ready
+                    await trio.lowlevel.checkpoint()
+                self._rest = b""
+                return ready
+            if self._raw.core.ended:
+                if not waited:
+                    await trio.lowlevel.checkpoint()
+                return None
+            if not waited:
+                await trio.lowlevel.checkpoint_if_cancelled()
+            self._raise_if_broken()
+            await self._receiving.wait()
+            waited = True
+            if self._closed:
+                raise trio.ClosedResourceError("this side closed the stream")
+
+    def _next_frame(self) -> bytes | None:
+        """Decrypt one frame of what has arrived in order."""
+        core = self._raw.core
+        try:
+            while True:
+                frame = self._secret.next_frame()
+                if frame is not None:
+                    return frame
+                chunks = core.take(CHUNK)
+                if not chunks:
+                    return None
+                self._secret.feed(chunks)
+                self._endpoint.touch(self._raw)
+        except DecodeError as error:
+            self.destroy(error)
+            return None
+
+    def _join_small(self, first: bytes) -> bytes:
+        """One wake-up takes all that is there, up to `CHUNK`."""
+        size = len(first)
+        parts = [first]
+        while size < CHUNK:
+            frame = self._next_frame()
+            if frame is None:
+                break
+            if size + len(frame) > CHUNK:
+                self._rest = frame
+                break
+            parts.append(frame)
+            size += len(frame)
+        return first if len(parts) == 1 else b"".join(parts)
+
+    # -- its end -----------------------------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """Close both directions. What was sent is still delivered, in the background; what the peer sends is refused.
+
+        Never fails; closing again does nothing. Cancelled: the stream is destroyed at once, and the peer told so.
+        """
+        self._close()
+        try:
+            await trio.lowlevel.checkpoint()
+        except trio.Cancelled:
+            self.destroy()
+            raise
+
+    def destroy(self, cause: BaseException | None = None) -> None:
+        """End it now, in both directions: the peer is told once, what was not delivered is lost.
+
+        With a ``cause``, later use raises ``trio.BrokenResourceError`` from it; without, ``trio.ClosedResourceError``.
+        """
+        if cause is None:
+            self._closed = True
+        elif self._cause is None:
+            self._cause = cause
+        self._raw.core.destroy()
+        self._endpoint.touch(self._raw)
+        self._wake()
+
+    @property
+    def cause(self) -> BaseException | None:
+        """Why the stream ended, when not in order."""
+        return self._cause or self._raw.core.error
+
+    def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._timer.cancel()
+        core = self._raw.core
+        if not core.closed:
+            core.close_read()
+            self._timer = self._endpoint.schedule.after(CLOSE_TIMEOUT, self.destroy)
+            self._end()
+        self._wake()
+        self._tell_closed()
+
+    def _end(self) -> None:
+        if not self._eof_sent:
+            self._eof_sent = True
+            self._raw.core.write_end()
+            self._raw.ending = True
+        self._endpoint.touch(self._raw)
+
+    def _wake(self) -> None:
+        self._sending.wake()
+        self._receiving.wake()
+        self._datagrams.wake()
+
+    def _raise_if_broken(self) -> None:
+        if self._cause is not None or self._raw.core.closed:
+            self._raise_broken()
+
+    def _raise_broken(self) -> NoReturn:
+        cause = self.cause
+        raise trio.BrokenResourceError(str(cause) if cause is not None else "the stream is over") from cause
+
+    # -- what the endpoint reports -----------------------------------------------------------------------------------
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case Event.READABLE:
+                if not self._secret.opened:
+                    self._try_open()
+                self._receiving.wake()
+            case Event.ENDED:
+                self._receiving.wake()
+                self._datagrams.wake()
+            case Event.WRITABLE:
+                self._sending.wake()
+            case Event.MESSAGE:
+                self._datagrams.wake()
+            case Event.ROUTE_CHANGED:
+                self._path_since = self._endpoint.schedule.now
+            case Event.CLOSED:
+                self._timer.cancel()
+                self._wake()
+                self._tell_closed()
+
+    def _tell_closed(self) -> None:
+        tell, self.on_close = self.on_close, None
+        if tell is not None:
+            tell()
+
+    def _try_open(self) -> None:
+        """Verify the peer's header as soon as it is there, whether or not anybody receives."""
+        frame = self._next_frame()
+        if frame is not None:
+            self._rest = frame
+        if self._secret.opened:
+            self._timer.cancel()
+            self._timer = self._endpoint.schedule.after(KEEP_ALIVE, self._keep_alive)
+            if self.on_open is not None:
+                self.on_open()
+
+    def _never_opened(self) -> None:
+        self.destroy(TimeoutError(f"the peer's header did not arrive within {OPEN_TIMEOUT:g} s"))
+
+    def _keep_alive(self) -> None:
+        if self._eof_sent or self.is_closed:
+            return
+        idle = self._endpoint.schedule.now - self._wrote_at
+        if idle >= KEEP_ALIVE:
+            self.ping()
+            idle = 0.0
+        self._timer = self._endpoint.schedule.after(KEEP_ALIVE - idle, self._keep_alive)
+
+    def ping(self) -> None:
+        """Write an empty frame: a peer that is gone is noticed within UDX's 13 s."""
+        if not self._eof_sent and not self.is_closed:
+            self._raw.core.write(self._secret.encrypt(b""))
+            self._wrote_at = self._endpoint.schedule.now
+            self._endpoint.touch(self._raw)

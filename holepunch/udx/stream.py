@@ -1,0 +1,422 @@
+"""A UDX stream: sender, receiver and life cycle put together (protocol note udx.md sections 3 to 6).
+
+Pure: it never raises on bytes from the network, and knows time only as it is told.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from holepunch.errors import DecodeError
+from holepunch.udx.batch import GRID_PACKETS
+from holepunch.udx.linger import Linger
+from holepunch.udx.mtu import MAX_SIZE
+from holepunch.udx.packet import (
+    DATA,
+    DESTROY,
+    END,
+    HEADER_SIZE,
+    HEARTBEAT,
+    MESSAGE,
+    SACK,
+    Packet,
+    decode,
+    expand,
+    header,
+    in_order_data_run,
+    join_payloads,
+    sack_area,
+)
+from holepunch.udx.receiver import Receiver
+from holepunch.udx.sender import Sender
+from holepunch.udx.values import Event, Reset, TimedOut, Transmit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from holepunch.compact import Buffer
+    from holepunch.udx.values import Route, StreamError
+
+__all__ = ["UdxStream"]
+
+SEND_QUEUE: Final = 256 * 1024
+"""Bytes queued, and not yet packets, at which a writer should wait: Node's mark (udx.md section 7)."""
+QUEUE_ROOM: Final = SEND_QUEUE // 4
+"""Room that is worth waking a writer for."""
+MAX_MESSAGES: Final = 256
+"""Unordered messages that wait for the application. They may be lost anyway; beyond this the oldest are."""
+
+
+class UdxStream:
+    """One reliable, ordered, two-way stream of bytes, and a side channel of unordered messages.
+
+    **After any batch of calls the driver calls `flush`, sends and clears `transmits`, handles and clears `events`, and
+    looks at `deadline`.** When the deadline has come it calls `expire`, then does the same.
+
+    Times are seconds of one clock that never goes back. Nothing here raises on what a peer sends.
+    """
+
+    __slots__ = (
+        "_ack",
+        "_ack_owed",
+        "_deadline",
+        "_destroyed",
+        "_drained",
+        "_end_told",
+        "_heartbeat_at",
+        "_interval",
+        "_queue_full",
+        "_readable_told",
+        "_receiver",
+        "_refused",
+        "_sender",
+        "closed",
+        "error",
+        "events",
+        "local_id",
+        "messages",
+        "packets_received",
+        "remote_id",
+        "route",
+        "transmits",
+    )
+
+    def __init__(self, local_id: int, *, now: float, first_seq: int = 0, first_ack: int = 0) -> None:
+        """``first_seq`` and ``first_ack`` are the first packet numbers of each direction; HyperDHT always uses 0."""
+        self.local_id = local_id
+        self.remote_id = 0
+        self.route: Route | None = None
+        self.closed = False
+        self.error: StreamError | None = None
+        """Why it closed, when not by both ends ending, nor by `destroy`."""
+        self.transmits: list[Transmit] = []
+        self.events: list[Event] = []
+        self.messages: deque[bytes] = deque(maxlen=MAX_MESSAGES)
+        """Unordered messages received, for the driver to pop from the left. A full queue drops the oldest."""
+        self.packets_received = 0
+        self._sender = Sender(first_seq, local_id, now)
+        self._receiver = Receiver(first_ack)
+        self._ack = first_seq
+        """The newest cumulative ack of the packets since the last flush, which acts on it once."""
+        self._ack_owed = False
+        self._refused = False
+        """The peer sent bytes that nobody will read."""
+        self._destroyed = False
+        self._readable_told = False
+        self._end_told = False
+        self._drained = False
+        self._queue_full = False
+        self._interval: float | None = None
+        self._heartbeat_at = math.inf
+        self._deadline = math.inf
+
+    # for the application
+
+    @property
+    def readable(self) -> int:
+        """Bytes that `take` would give."""
+        return self._receiver.readable
+
+    @property
+    def ended(self) -> bool:
+        """The remote's END was reached, and everything before it taken."""
+        return self._receiver.ended and not self._receiver.readable
+
+    @property
+    def rtt(self) -> float | None:
+        """Smoothed round trip in seconds; None before the first sample."""
+        return self._sender.recovery.rtt.smoothed
+
+    @property
+    def bytes_received(self) -> int:
+        """Stream bytes received in order."""
+        return self._receiver.bytes_received
+
+    @property
+    def bytes_sent(self) -> int:
+        """Stream bytes that have left, retransmissions not counted."""
+        return self._sender.bytes_sent
+
+    @property
+    def packets_sent(self) -> int:
+        """Numbered packets that have left, retransmissions included."""
+        return self._sender.packets_sent
+
+    @property
+    def packets_lost(self) -> int:
+        return self._sender.recovery.lost
+
+    @property
+    def packets_retransmitted(self) -> int:
+        return self._sender.resent
+
+    @property
+    def writable(self) -> int:
+        """Bytes that may still be queued before the writer should wait for `Event.WRITABLE` (<= 0: wait)."""
+        return SEND_QUEUE - self._sender.queued
+
+    @property
+    def max_message(self) -> int:
+        """The largest message, in bytes, that the path is known to carry."""
+        return self._sender.payload_size
+
+    @property
+    def bulk_size(self) -> int:
+        """Bytes that fill one send batch exactly: bulk writes of it leave no short packet behind."""
+        return self._sender.payload_size * GRID_PACKETS
+
+    def write(self, chunks: Sequence[Buffer]) -> None:
+        """Queue bytes, in order; `bytes` are kept, other buffers are copied. Never refuses: see `writable`.
+
+        Raises ``ValueError`` after `write_end`. On a closed stream it does nothing.
+        """
+        if self.closed:
+            return
+        if self._sender.ending:
+            raise ValueError("this direction of the stream has ended")
+        self._sender.write(chunks)
+        self._queue_full = self.writable <= 0
+
+    def write_end(self) -> None:
+        """End this direction after what is queued. Ending twice does nothing."""
+        if not self.closed and not self._sender.ending:
+            self._sender.end()
+
+    def close_read(self) -> None:
+        """The application reads no more. What is unread is dropped; once our own END is acknowledged, bytes that the
+        remote still sends are answered by DESTROY, and the stream closes without an error (udx.md section 5)."""
+        self._receiver.discard()
+
+    def take(self, limit: int | None = None) -> list[Buffer]:
+        """Ordered bytes not taken yet, at most ``limit``, in immutable chunks that the caller owns.
+
+        Works on a closed stream too. `flush` must follow: the peer may be owed a larger window.
+        """
+        self._readable_told = False
+        return self._receiver.take(limit)
+
+    def send_message(self, data: Buffer) -> bool:
+        """One unordered, unreliable message; empty ones are legal. False when it cannot go: not connected, closed, or
+        larger than any datagram. Above `max_message` it may well be lost."""
+        if self.closed or self.route is None or len(data) > MAX_SIZE - HEADER_SIZE:
+            return False
+        self._send_control(MESSAGE, bytes(data))
+        return True
+
+    def keep_alive(self, interval: float | None, now: float) -> None:
+        """Send a HEARTBEAT whenever nothing was unacknowledged for ``interval`` seconds. None: never (the default)."""
+        self._interval = interval
+        self._heartbeat_at = math.inf
+        if interval is not None and self.route is not None and self._sender.recovery.flight.empty:
+            self._heartbeat_at = now + interval
+
+    # for the driver
+
+    def connect(self, route: Route, remote_id: int, now: float) -> None:
+        """Packets go there from now on. Sends nothing by itself but, at the next `flush`, an ACK owed for early data."""
+        if self.route is None and not self.closed:
+            self.route = route
+            self.remote_id = remote_id
+            self._sender.change_path(route, remote_id, now)
+            self.keep_alive(self._interval, now)
+
+    def change_route(self, route: Route, remote_id: int, now: float) -> None:
+        """New packets go to the new route at once; what was sent before is sent again to the old one.
+
+        `Event.ROUTE_CHANGED` follows when everything sent before is acknowledged.
+        """
+        if self.route is not None and not self.closed:
+            self.route = route
+            self.remote_id = remote_id
+            self._sender.change_path(route, remote_id, now)
+
+    def destroy(self) -> None:
+        """Send one DESTROY, if connected, and close at once. Does nothing on a closed stream."""
+        if not self.closed:
+            if self.route is not None:
+                self._destroyed = True
+                self._send_control(DESTROY)
+            self._close(None)
+
+    def linger(self) -> Linger | None:
+        """What should answer for this id after `Event.CLOSED`, for `LINGER_TIME`. None when nothing needs to."""
+        if self.route is None or self.error is not None:
+            return None
+        flags = DESTROY if self._destroyed else 0
+        receiver = self._receiver
+        return Linger(self.route, self.remote_id, flags, receiver.window(), self._next, receiver.expected)
+
+    def receive(self, view: memoryview, segment: int, route: Route, now: float) -> None:
+        """One run of datagrams for this stream, each of ``segment`` bytes but the last. What is kept is copied.
+
+        Also before `connect`, for packets that the firewall hook let pass. The route is not looked at: a stream does
+        not follow its peer (udx.md section 2).
+        """
+        if self.closed:
+            return
+        at = 0
+        whole = len(view) // segment
+        if whole > 1 and self._receive_bulk(view, segment, whole, now):
+            at = whole * segment
+        while at < len(view) and not self.closed:
+            self._receive_one(view[at : at + segment], now)
+            at += segment
+
+    def flush(self, now: float) -> None:
+        """Act on what was received, and send what is owed and what the windows and the pacer allow."""
+        if self.closed:
+            self._report()
+            return
+        sender, receiver = self._sender, self._receiver
+        idle = sender.recovery.flight.empty
+        sender.acknowledge(self._ack, (), now)
+        sender.recovery.settle(now)
+        self._settle_ends()
+        if self.route is not None and not self.closed:
+            self._ack_owed = self._ack_owed or receiver.owes_update()
+            window = receiver.window()
+            if sender.pump(window, receiver.expected, now, self.transmits):
+                receiver.advertised = window
+                self._ack_owed = self._ack_owed and receiver.has_gaps
+            if sender.heartbeat_due:
+                sender.heartbeat_due = False
+                self._send_control(HEARTBEAT)
+            if self._ack_owed:
+                self._send_ack()
+            if sender.end_acknowledged and receiver.ended:
+                self._close(None)
+        self._report()
+        if not self.closed:
+            self._watch_keep_alive(idle, now)
+            self._deadline = min(sender.deadline(), self._heartbeat_at)
+
+    def deadline(self) -> float:
+        """When `expire` wants to be called; ``math.inf`` when there is nothing to wait for. Valid after `flush`."""
+        return self._deadline
+
+    def expire(self, now: float) -> None:
+        """The deadline has come. `flush` must follow."""
+        if self.closed or self.route is None:
+            return
+        sender = self._sender
+        sender.expire(now)
+        if sender.recovery.timed_out:
+            # only the ACK of our END is missing: the peer has closed and cannot repeat it (udx.md section 5)
+            clean = sender.only_end_missing and self._receiver.ended
+            self._close(None if clean else TimedOut())
+        elif now >= self._heartbeat_at and self._interval is not None:
+            self._heartbeat_at = now + self._interval
+            self._send_control(HEARTBEAT)
+
+    # inside
+
+    @property
+    def _next(self) -> int:
+        return self._sender.recovery.flight.next
+
+    def _receive_bulk(self, view: memoryview, segment: int, count: int, now: float) -> bool:
+        """A run of plain DATA that continues exactly where the last one ended, taken in one piece. False: it is not."""
+        receiver = self._receiver
+        size = count * (segment - HEADER_SIZE)
+        if not receiver.takes_run(size) or not in_order_data_run(view, segment, count, receiver.expected):
+            return False
+        receiver.accept_run(count, join_payloads(view, segment, count))
+        self.packets_received += count
+        # all left in one burst: what the last one acknowledges is the newest
+        self._note(decode(view[(count - 1) * segment : count * segment]), receiver.expected - 1, now)
+        return True
+
+    def _receive_one(self, datagram: memoryview, now: float) -> None:
+        """One packet, in the order of steps of udx.md section 3."""
+        try:
+            packet = decode(datagram)
+        except DecodeError:
+            return
+        self.packets_received += 1
+        flags = packet.flags
+        if flags & HEARTBEAT:
+            self._ack_owed = True
+            return
+        receiver = self._receiver
+        seq = expand(packet.seq, receiver.expected)
+        if seq >= receiver.expected:
+            if flags & (DATA | END):
+                if receiver.takes(flags, seq, packet.payload):
+                    receiver.accept(flags, seq, packet.payload)
+                elif receiver.refuses(flags, packet.payload):
+                    self._refused = True
+                    flags &= ~(DATA | END)
+            if flags & DESTROY:
+                self._close(Reset())
+                return
+        if flags & MESSAGE:
+            if not self.messages:
+                self.events.append(Event.MESSAGE)
+            self.messages.append(bytes(packet.payload))
+        self._note(packet._replace(flags=flags), seq, now)
+
+    def _note(self, packet: Packet, seq: int, now: float) -> None:
+        """Take down what the packet acknowledges, and that it is to be acknowledged."""
+        sender = self._sender
+        ack = expand(packet.ack, self._ack)
+        if ack > self._next:
+            return
+        sender.on_window(seq, ack, packet.window)
+        self._ack = max(self._ack, ack)
+        if packet.sacks:
+            una = self._ack
+            sender.acknowledge(una, [(expand(low, una), expand(high, una)) for low, high in packet.sacks], now)
+        if packet.flags & (DATA | END):
+            self._ack_owed = True
+
+    def _settle_ends(self) -> None:
+        if self._sender.end_acknowledged and not self._drained:
+            self._drained = True
+            self.events.append(Event.DRAINED)
+            # so that the peer, which cannot know that its ACK arrived, sees it (udx.md section 3, step 10)
+            self._ack_owed = self._ack_owed or not self._receiver.ended
+        if self._refused and self._drained:
+            self.destroy()
+
+    def _report(self) -> None:
+        receiver, sender = self._receiver, self._sender
+        if receiver.readable and not self._readable_told:
+            self._readable_told = True
+            self.events.append(Event.READABLE)
+        if receiver.ended and not self._end_told:
+            self._end_told = True
+            self.events.append(Event.ENDED)
+        if self._queue_full and self.writable >= QUEUE_ROOM:
+            self._queue_full = False
+            self.events.append(Event.WRITABLE)
+        if sender.route_changed:
+            sender.route_changed = False
+            self.events.append(Event.ROUTE_CHANGED)
+
+    def _watch_keep_alive(self, was_idle: bool, now: float) -> None:
+        if self._interval is not None:
+            if not self._sender.recovery.flight.empty:
+                self._heartbeat_at = math.inf
+            elif not was_idle:
+                self._heartbeat_at = now + self._interval
+
+    def _send_ack(self) -> None:
+        blocks = self._receiver.sack_blocks()
+        self._send_control(SACK if blocks else 0, sack_area(blocks))
+        self._receiver.advertised = self._receiver.window()
+        self._ack_owed = False
+
+    def _send_control(self, flags: int, body: bytes = b"") -> None:
+        assert self.route is not None
+        receiver = self._receiver
+        head = header(flags, self.remote_id, receiver.window(), self._next, receiver.expected)
+        self.transmits.append(Transmit(*self.route, [head + body], HEADER_SIZE + len(body)))
+
+    def _close(self, error: StreamError | None) -> None:
+        self.closed = True
+        self.error = error
+        self._sender.clear()
+        self._deadline = math.inf
+        self.events.append(Event.CLOSED)

@@ -1,0 +1,62 @@
+"""What a UDX stream hands to its driver, and how it ends. Values only: nothing here has behaviour."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from holepunch.address import Address
+from holepunch.core import Role
+from holepunch.errors import SwarmError
+
+if TYPE_CHECKING:
+    from holepunch.compact import Buffer
+
+__all__ = ["Event", "Reset", "Route", "StreamError", "TimedOut", "Transmit"]
+
+Route = tuple[Role, Address]
+"""Which own socket, and which remote address."""
+
+
+class Transmit(NamedTuple):
+    """A run of datagrams to send: ``buffers``, concatenated, are cut every ``segment`` bytes.
+
+    No buffer straddles a cut; only the last datagram may be shorter than ``segment``. The buffers hold whole, valid
+    packets of the stream for as long as they are kept, so a driver whose socket would block may keep them and send
+    later: at worst the peer sees a duplicate.
+    """
+
+    role: Role
+    to: Address
+    buffers: list[Buffer]
+    segment: int
+
+
+class Event(Enum):
+    """What happened to a stream since its events were drained last. Each is reported once, not once per packet."""
+
+    READABLE = "bytes to take"
+    WRITABLE = "the queue that was full has room again"
+    MESSAGE = "an unordered message arrived"
+    ROUTE_CHANGED = "everything sent to the old route is acknowledged"
+    ENDED = "the remote's end is reached: what can be taken now is all there will be"
+    DRAINED = "everything written is acknowledged, the end included"
+    CLOSED = "no packet will be sent or accepted any more; `error` says why"
+
+
+class StreamError(SwarmError):
+    """Why a stream closed before both directions had ended."""
+
+
+class Reset(StreamError):
+    """The remote destroyed the stream (ECONNRESET in Node)."""
+
+    def __init__(self) -> None:
+        super().__init__("the remote destroyed the stream")
+
+
+class TimedOut(StreamError):
+    """Nothing that was sent has been acknowledged through seven retransmission timeouts (ETIMEDOUT in Node)."""
+
+    def __init__(self) -> None:
+        super().__init__("the remote acknowledges nothing any more")

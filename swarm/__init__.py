@@ -1,0 +1,47 @@
+"""Find the peers that share a topic, get through the NATs in between, and get encrypted trio streams.
+
+::
+
+    import trio
+    from swarm import Swarm
+
+    async def main():
+        async with Swarm() as swarm:
+            swarm.join("rooms/python")
+            async for connection in swarm:
+                await connection.send_all(b"hello")
+
+    trio.run(main)
+
+`Swarm` is what most programs need; `DHT` is the network under it, usable alone.
+"""
+
+from holepunch.errors import Attempt as Attempt
+from holepunch.errors import ConnectError as ConnectError
+from holepunch.errors import Reason as Reason
+from holepunch.errors import Stage as Stage
+from holepunch.errors import SwarmError as SwarmError
+from holepunch.keys import KeyPair as KeyPair
+from holepunch.keys import PublicKey as PublicKey
+from holepunch.nursery import InternalError as InternalError
+from holepunch.path import Path as Path
+from swarm.connection import Connection as Connection
+from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP as PUBLIC_BOOTSTRAP
+from swarm.dht.dht import DHT as DHT
+from swarm.discovery import Discovery as Discovery
+from swarm.errors import BootstrapError as BootstrapError
+from swarm.errors import StorageError as StorageError
+from swarm.messages import MessageChannel as MessageChannel
+from swarm.policy.events import BanLifted as BanLifted
+from swarm.policy.events import ConnectionClosed as ConnectionClosed
+from swarm.policy.events import ConnectionOpened as ConnectionOpened
+from swarm.policy.events import DialFailed as DialFailed
+from swarm.policy.events import DialStarted as DialStarted
+from swarm.policy.events import PeerBanned as PeerBanned
+from swarm.policy.events import PeerFound as PeerFound
+from swarm.policy.events import RefreshFailed as RefreshFailed
+from swarm.policy.events import TopicRefreshed as TopicRefreshed
+from swarm.policy.peers import PeerInfo as PeerInfo
+from swarm.stats import Stats as Stats
+from swarm.swarm import Swarm as Swarm
+from swarm.topic import Topic as Topic

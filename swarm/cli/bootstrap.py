@@ -1,0 +1,31 @@
+"""``swarm bootstrap``: the first node of a private DHT."""
+
+from __future__ import annotations
+
+import click
+import trio
+
+from swarm.cli.options import Settings, options
+from swarm.cli.run import serve
+
+__all__ = ["command"]
+
+
+@click.command("bootstrap")
+@click.argument("public_host", metavar="ADDRESS")
+@options
+def command(settings: Settings, public_host: str) -> None:
+    """Be the first node of a DHT of your own until interrupted, and print what everyone else gives as --bootstrap.
+
+    ADDRESS is the IPv4 address at which everyone reaches this host; choose a --port and open it. Add a few of
+    `swarm node --persistent` on other hosts: what a DHT of one node knows is gone when that node stops.
+    """
+    serve(settings, lambda: _bootstrap(settings, public_host))
+
+
+async def _bootstrap(settings: Settings, public_host: str) -> None:
+    async with settings.dht(first=True, public_host=public_host) as dht:
+        await dht.bootstrapped()
+        address = f"{public_host}:{dht.local_address.port}"
+        settings.output.result({"bootstrap": [address]}, address)
+        await trio.sleep_forever()

@@ -1,0 +1,54 @@
+"""The one module that prints: results on standard output, everything else on standard error.
+
+With ``--json`` each result is one JSON object a line, with stable keys; errors are objects on standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import Any
+
+import click
+
+__all__ = ["Output", "printable"]
+
+
+def printable(text: str) -> str:
+    """One line of text from a stranger, without what would command the terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+class Output:
+    def __init__(self, *, as_json: bool, verbosity: int) -> None:
+        self.as_json = as_json
+        level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
+        logging.basicConfig(level=level, format="%(asctime)s %(name)s: %(message)s")
+
+    def result(self, data: dict[str, Any], text: str) -> None:
+        """What the command was run for: ``data`` for programs, ``text`` for people."""
+        click.echo(json.dumps(data, ensure_ascii=False) if self.as_json else text)
+
+    def raw(self, data: bytes) -> None:
+        """Result bytes as they are, at once."""
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    def note(self, text: str) -> None:
+        """What is going on, for people who watch."""
+        if not self.as_json:
+            click.secho(text, err=True, dim=True)
+
+    def event(self, data: dict[str, Any], text: str) -> None:
+        """What happened meanwhile: for programs a result like others, for people a note."""
+        if self.as_json:
+            self.result(data, text)
+        else:
+            self.note(text)
+
+    def error(self, text: str, data: dict[str, Any] | None = None) -> None:
+        if self.as_json:
+            click.echo(json.dumps({"error": text, **(data or {})}, ensure_ascii=False), err=True)
+        else:
+            click.secho(f"swarm: {text}", err=True, fg="red")

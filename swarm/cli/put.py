@@ -1,0 +1,42 @@
+"""``swarm put``: store a small value in the DHT."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from swarm.cli.options import Settings, options
+from swarm.cli.run import run
+
+__all__ = ["command"]
+
+
+@click.command("put")
+@click.argument("value")
+@click.option("--mutable", is_flag=True, help="Store it under the public key of --identity, where it can be replaced.")
+@click.option(
+    "--seq", default=0, type=click.IntRange(0), show_default=True, help="Of a mutable value: grows each time."
+)
+@options
+def command(settings: Settings, value: str, mutable: bool, seq: int) -> None:
+    """Store VALUE (- for standard input) and print what `swarm get` finds it by: its hash, or the public key.
+
+    A value is some 1000 bytes at most. Nodes keep it for about two days.
+    """
+    if mutable and settings.identity is None:
+        raise click.UsageError("--mutable stores under a key pair: give one with --identity")
+    data = sys.stdin.buffer.read() if value == "-" else value.encode()
+    run(settings, lambda: _put(settings, data, mutable=mutable, seq=seq))
+
+
+async def _put(settings: Settings, data: bytes, *, mutable: bool, seq: int) -> None:
+    async with settings.dht() as dht:
+        if mutable:
+            assert settings.identity is not None
+            await dht.mutable_put(settings.identity, data, seq=seq)
+            key = settings.identity.public_key
+            settings.output.result({"public_key": key.hex(), "seq": seq}, key.hex())
+        else:
+            target = await dht.immutable_put(data)
+            settings.output.result({"target": target.hex()}, target.hex())

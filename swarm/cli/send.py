@@ -1,0 +1,73 @@
+"""``swarm send``: one file, to whoever is given the code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+import trio
+
+from swarm.cli.codes import Code
+from swarm.cli.exits import Exit
+from swarm.cli.options import TIMEOUT, Settings, options
+from swarm.cli.run import run
+
+if TYPE_CHECKING:
+    from swarm import Connection
+
+__all__ = ["command"]
+
+CHUNK = 1 << 18
+
+
+@click.command("send")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@TIMEOUT
+@options
+def command(settings: Settings, file: Path, timeout: float | None) -> None:
+    """Print a code, and give FILE to the one who runs `swarm receive CODE`. Ends when it arrived whole.
+
+    Exit code 3 when nobody came within the timeout.
+    """
+    run(settings, lambda: _send(settings, file, timeout))
+
+
+async def _send(settings: Settings, file: Path, timeout: float | None) -> Exit:
+    out = settings.output
+    code = Code.generate()
+    with file.open("rb") as content:
+        async with settings.swarm(code.offering) as swarm:
+            listener = await swarm.dht.listen(code.offering, allow=code.admits)
+            out.result({"code": str(code)}, str(code))
+            out.note(f"on the other side: swarm receive {code}")
+            with trio.move_on_after(float("inf") if timeout is None else timeout) as waiting:
+                async for connection in listener:
+                    waiting.deadline = float("inf")
+                    out.note(f"sending, {connection.path.kind} to {connection.path.remote_address}")
+                    if await _give(connection, file.name, content):
+                        out.result({"sent": file.name, "bytes": content.tell()}, f"{file.name} arrived")
+                        return Exit.OK
+                    out.note("that connection broke; the code still holds")
+    out.error(f"nobody came within {timeout:g} s")
+    return Exit.NO_PEER
+
+
+async def _give(connection: Connection, name: str, content: BinaryIO) -> bool:
+    """Whether the other side has the whole file: it answers with its hash."""
+    size = content.seek(0, 2)
+    content.seek(0)
+    digest = hashlib.sha256()
+    async with connection:
+        try:
+            await connection.send_frame(json.dumps({"name": name, "bytes": size}).encode())
+            while data := await trio.to_thread.run_sync(content.read, CHUNK):
+                digest.update(data)
+                await connection.send_all(data)
+            await connection.send_eof()
+            answer = await connection.receive_frame()
+        except trio.BrokenResourceError:
+            return False
+    return answer == digest.digest()

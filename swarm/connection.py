@@ -1,0 +1,25 @@
+"""What a swarm hands out: an encrypted stream, the topics it is about, and messages of Python objects over it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from holepunch.stream import EncryptedStream
+from swarm.messages import MessageChannel
+
+if TYPE_CHECKING:
+    from swarm.topic import Topic
+
+__all__ = ["Connection"]
+
+
+@final
+class Connection(EncryptedStream):
+    """One connection to one peer; made by `Swarm` and `DHT` only."""
+
+    topics: tuple[Topic, ...] = ()
+    """The topics that this side joined and is known to share with the peer."""
+
+    def messages(self) -> MessageChannel:
+        """The same connection as a channel of Python objects in msgpack, one frame each."""
+        return MessageChannel(self)

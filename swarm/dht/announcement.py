@@ -1,0 +1,178 @@
+"""Putting a key under a topic, and taking it away again: one lookup and what is sent along with it. Pure.
+
+This is the client's part for topics; a listening server announces itself through `swarm.dht.announcer`.
+Protocol: HyperDHT section 2. Node: hyperdht index.js (``announce``, ``lookupAndUnannounce``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from holepunch.errors import DecodeError
+from swarm.dht.batch import Batch
+from swarm.dht.messages import Command, LookupReply
+from swarm.dht.packets import OK
+from swarm.dht.signatures import signed_announce
+from swarm.dht.storage import MAX_LOOKUP_RECORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from holepunch.address import Address
+    from holepunch.keys import KeyPair
+    from swarm.dht.messages import PeerRecord
+    from swarm.dht.node import Node
+    from swarm.dht.query import Query
+    from swarm.dht.rpc import Reply
+
+__all__ = ["Announcement", "PeersFound", "Stored"]
+
+
+class PeersFound(NamedTuple):
+    """One node's answer to a lookup."""
+
+    source: Address
+    to: Address
+    """This side as that node sees it."""
+    peers: tuple[PeerRecord, ...]
+    bump: int
+    """Milliseconds since 1970; 0: nobody set one."""
+
+    @classmethod
+    def read(cls, reply: Reply) -> PeersFound | None:
+        """None for a reply that names nobody, or does not decode."""
+        if not reply.value:
+            return None
+        try:
+            found = LookupReply.decode(reply.value)
+        except DecodeError:
+            return None
+        return cls(reply.from_, reply.to, found.peers, found.bump)
+
+
+class Stored(NamedTuple):
+    """How an operation that changes what nodes store went."""
+
+    replies: int
+    """Nodes that answered the search. 0: nobody of the DHT is reachable."""
+    nodes: tuple[Address, ...]
+    """Those that confirmed the change. None: it is stored nowhere."""
+    errors: tuple[int, ...]
+    """Of those that refused it: see `swarm.dht.messages.PutError`."""
+
+    @classmethod
+    def of(cls, query: Query, answers: Sequence[Reply]) -> Stored:
+        return cls(
+            query.successes,
+            tuple(answer.from_ for answer in answers if answer.error == OK),
+            tuple(answer.error for answer in answers if answer.error != OK),
+        )
+
+
+class Announcement:
+    """Runs from its making to ``on_end``.
+
+    With ``clear``, nodes that list the key are told to remove it, as soon as they answer: without, they keep the relay
+    addresses of an earlier announcement. With ``announce``, the closest nodes are told to store it, but not before
+    every removal was answered: a removal sent again would undo it.
+    """
+
+    __slots__ = (
+        "_additions",
+        "_announce",
+        "_answers",
+        "_bump",
+        "_clear",
+        "_key_pair",
+        "_on_end",
+        "_on_found",
+        "_query",
+        "_relays",
+        "_removals",
+        "_target",
+    )
+
+    def __init__(
+        self,
+        node: Node,
+        target: bytes,
+        key_pair: KeyPair,
+        on_end: Callable[[Stored], None],
+        *,
+        announce: bool,
+        clear: bool,
+        relay_addresses: Sequence[Address] = (),
+        bump: int = 0,
+        on_found: Callable[[PeersFound], None] | None = None,
+        nodes: Sequence[Address] = (),
+    ) -> None:
+        self._target = target
+        self._key_pair = key_pair
+        self._relays = tuple(relay_addresses)
+        self._bump = bump
+        self._announce = announce
+        self._clear = clear
+        self._on_found = on_found
+        self._on_end = on_end
+        self._answers: list[Reply] = []
+        self._removals = Batch(node, self._on_removed)
+        self._additions = Batch(node, self._finish)
+        self._query = node.query(
+            target, Command.LOOKUP, nodes=nodes, on_reply=self._on_reply, on_end=lambda query: self._removals.seal()
+        )
+
+    @property
+    def closest_nodes(self) -> Sequence[Address]:
+        """The nodes closest to the target that answered so far."""
+        return self._query.closest_nodes
+
+    def cancel(self) -> None:
+        """Stop; nothing is called any more. What was sent may have been stored."""
+        self._query.cancel()
+        self._removals.cancel()
+        self._additions.cancel()
+
+    def _on_reply(self, reply: Reply) -> None:
+        found = PeersFound.read(reply)
+        if found is None:
+            return
+        if self._clear and self._may_list_us(found):
+            self._send(self._removals, Command.UNANNOUNCE, reply)
+        if self._on_found is not None:
+            self._on_found(found)
+
+    def _may_list_us(self, found: PeersFound) -> bool:
+        # a full reply is a sample
+        own = self._key_pair.public_key
+        return len(found.peers) >= MAX_LOOKUP_RECORDS or any(peer.public_key == own for peer in found.peers)
+
+    def _on_removed(self) -> None:
+        if not self._announce:
+            self._finish()
+            return
+        self._answers.clear()
+        for reply in self._query.closest:
+            self._send(self._additions, Command.ANNOUNCE, reply)
+        self._additions.seal()
+
+    def _send(self, batch: Batch, command: Command, reply: Reply) -> None:
+        if reply.id is None or reply.token is None:
+            return
+        adds = command == Command.ANNOUNCE
+        value = signed_announce(
+            command,
+            self._key_pair,
+            self._target,
+            reply.id,
+            reply.token,
+            self._relays if adds else (),
+            bump=self._bump if adds else 0,
+        )
+        batch.send(reply.from_, command, self._on_answer, target=self._target, value=value, token=reply.token)
+
+    def _on_answer(self, answer: Reply | None) -> None:
+        if answer is not None:
+            self._answers.append(answer)
+
+    def _finish(self) -> None:
+        self._on_end(Stored.of(self._query, self._answers))

@@ -1,0 +1,420 @@
+"""The HyperDHT as a trio block: sockets, tasks and awaiting around the pure `HyperNode`, dials and listeners.
+
+A thin shell. It decides nothing: what is asked and answered on the wire is in the cores.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from contextlib import AsyncExitStack
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import trio
+
+from holepunch.address import Address
+from holepunch.core import SERVER
+from holepunch.endpoint import Endpoint
+from holepunch.keys import KeyPair, PublicKey, hash32
+from holepunch.punch.environment import Environment, ProbeTable
+from holepunch.punch.limits import RandomPunchLimit
+from holepunch.udp.system import SystemNetwork
+from swarm.awaiting import Replies, Waiters
+from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP, BootstrapHost, Resolver
+from swarm.dht.hypernode import HyperNode
+from swarm.dht.dialling import Dialling
+from swarm.dht.listener import Listener, Listening, decide
+from swarm.dht.messages import PutError
+from swarm.dht.node import Event
+from swarm.errors import BootstrapError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from types import TracebackType
+
+    from holepunch.core import Random, Schedule
+    from holepunch.errors import ConnectError
+    from holepunch.signaller import Cancel
+    from holepunch.udp import Network
+    from swarm.connection import Connection
+    from swarm.dht.listener import Admit
+    from swarm.dht.messages import MutableValue
+    from swarm.dht.operations import ImmutableFound, MutableFound, PeerFound, PeersFound, Stored
+    from swarm.dht.rpc import Reply
+
+__all__ = ["DHT"]
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+BOOTSTRAP_RETRY = 5.0
+"""Seconds between tries while no bootstrap node answers."""
+INTERFACES_KEPT = 2.0
+"""Seconds that the list of local addresses is good for: reading it costs more than a handshake."""
+FAREWELL = 1.0
+"""Seconds at the end of the block for taking back what was announced."""
+
+
+class DHT:
+    """One node of the HyperDHT, and what a client asks of it.
+
+    Use it as ``async with DHT() as dht``: no I/O before, and every task and socket ends with the block. Methods raise
+    ``trio.ClosedResourceError`` after it. Keys are given as 32 bytes, 64 hex digits or 52 z-base-32 characters.
+    """
+
+    def __init__(
+        self,
+        *,
+        bootstrap: Iterable[str] = PUBLIC_BOOTSTRAP,
+        host: str = "0.0.0.0",
+        port: int = 0,
+        key_pair: KeyPair | None = None,
+        ephemeral: bool | None = None,
+        firewalled: bool = True,
+        public_host: str | None = None,
+        network: Network | None = None,
+        rng: Random | None = None,
+    ) -> None:
+        """``bootstrap``: ``"host:port"`` or ``"ip@host:port"``; none for the first node of a network of one's own.
+
+        ``port`` 0 is any free one; another is bound exactly. ``ephemeral``: True never stores for others, False does as
+        soon as the own address is known, None after 20 minutes of being reachable. ``public_host``: the own public IPv4
+        address, for a node that is to be a bootstrap node: it stores at once. Raises ``ValueError`` for what is
+        malformed.
+        """
+        if isinstance(bootstrap, str):
+            raise TypeError(f"bootstrap is a list of strings, got one string: {bootstrap!r}; write [{bootstrap!r}]")
+        if not 0 <= port < 65536:
+            raise ValueError(f"a port is 0 (any free one) to 65535, got {port}")
+        self._hosts = tuple(BootstrapHost.parse(entry) for entry in bootstrap)
+        self._port = port
+        self.default_key_pair = key_pair or KeyPair.generate()
+        self._network = network or SystemNetwork()
+        self._rng = rng or random.SystemRandom()
+        self._ephemeral = ephemeral
+        self._firewalled = firewalled
+        self._public_host = None if public_host is None else _check_host(public_host)
+        self._endpoint = Endpoint(self._network, _check_host(host), self._rng)
+        self._hyper: HyperNode
+        self._environment: Environment
+        self._waiters = Waiters("DHT")
+        self._stack = AsyncExitStack()
+        self._nursery: trio.Nursery
+        self._listeners: dict[bytes, Listener] = {}
+        self._reached = trio.Event()
+        self._unreachable: BootstrapError | None = None
+        self._interfaces: tuple[float, list[str]] = (-INTERFACES_KEPT, [])
+
+    # -- the block ---------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self._nursery = await stack.enter_async_context(self._endpoint.running(self._port))
+            self._wire_up(self.local_address.port)
+            stack.callback(self._close)
+            self._hyper.start()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        with trio.move_on_after(FAREWELL, shield=True):
+            async with trio.open_nursery() as nursery:
+                for listener in list(self._listeners.values()):
+                    nursery.start_soon(listener.aclose)
+        return await self._stack.__aexit__(kind, error, trace)
+
+    def _wire_up(self, port: int) -> None:
+        """Make the cores, now that the server socket is bound, and let each datagram find its core."""
+        endpoint = self._endpoint
+        self._hyper = HyperNode(
+            endpoint.sockets,
+            endpoint.schedule,
+            self._rng,
+            unix_time=time.time,
+            local_addresses=self._local_addresses,
+            server_port=port,
+            ephemeral=self._ephemeral,
+            firewalled=self._firewalled,
+            public=None if self._public_host is None else Address(self._public_host, port),
+        )
+        node = self._hyper.node
+        if self._hosts:
+            node.resolve = Resolver(node, self._hosts, self._look_up_host)
+        node.subscribe(self._on_event)
+        probes = ProbeTable()
+        self._environment = Environment(
+            self._hyper.signaller,
+            endpoint.sockets,
+            endpoint.streams,
+            endpoint.schedule,
+            probes,
+            RandomPunchLimit(),
+            self._rng,
+        )
+        endpoint.on_datagram = self._hyper.receive
+        endpoint.on_probe = probes.on_probe
+
+    def _close(self) -> None:
+        for listener in list(self._listeners.values()):
+            listener.close()
+        self._hyper.close()
+        self._waiters.close()
+
+    @property
+    def local_address(self) -> Address:
+        """The server socket's."""
+        return self._endpoint.sockets.local_address(SERVER)
+
+    @property
+    def node(self) -> HyperNode:
+        """The pure core of this node."""
+        return self._hyper
+
+    @property
+    def nursery(self) -> trio.Nursery:
+        """Where what belongs to this block runs."""
+        return self._nursery
+
+    @property
+    def schedule(self) -> Schedule:
+        """What the cores over this node share."""
+        return self._endpoint.schedule
+
+    def turn(self) -> None:
+        """Before anything is asked of a core from outside: it is told the time."""
+        self._endpoint.now()
+
+    async def settled(self) -> None:
+        """Return once everything is acknowledged that was sent on connections whose own direction was ended."""
+        await self._endpoint.settled()
+
+    # -- the first other nodes ---------------------------------------------------------------------------------------
+
+    @property
+    def reachable(self) -> bool:
+        """Whether a bootstrap node answered, ever, or none is needed."""
+        return self._reached.is_set()
+
+    async def bootstrapped(self) -> None:
+        """Return once this node is part of the network. Raises `BootstrapError` when no bootstrap node answers; the
+        node keeps trying."""
+        self._waiters.check()
+        await trio.lowlevel.checkpoint()
+        if not self._reached.is_set() and self._unreachable is None:
+            await self._waiters.ask(self._when_decided)
+        if not self._reached.is_set():
+            assert self._unreachable is not None
+            raise BootstrapError(self._unreachable.addresses, self._unreachable.local_addresses)
+
+    def _when_decided(self, done: Callable[[None], None], _: Callable[[BaseException], None]) -> Cancel:
+        decided = (Event.BOOTSTRAPPED,)
+        return self._hyper.node.subscribe(lambda event: done(None) if event in decided else None)
+
+    def _on_event(self, event: Event) -> None:
+        if event is Event.BOOTSTRAPPED:
+            if self._is_reached():
+                self._reached.set()
+            else:
+                asked = tuple(map(str, self._hosts))
+                self._unreachable = BootstrapError(asked, self._local_addresses())
+                logger.warning("%s", self._unreachable)
+                self._nursery.start_soon(self._keep_trying)
+
+    def _is_reached(self) -> bool:
+        return not self._hosts or self._hyper.node.rpc.responses > 0
+
+    async def _keep_trying(self) -> None:
+        while not self._is_reached():
+            await trio.sleep(BOOTSTRAP_RETRY)
+            self._endpoint.now()
+            self._hyper.node.refresh()
+        self._unreachable = None
+        self._reached.set()
+        logger.info("a bootstrap node answered")
+
+    def _look_up_host(self, host: str, done: Callable[[Sequence[str]], None]) -> None:
+        async def resolve() -> None:
+            try:
+                found = await self._network.resolve(host)
+            except OSError as error:
+                logger.info("bootstrap host %s does not resolve: %s", host, error)
+                found = []
+            self._endpoint.now()
+            done(found)
+
+        self._nursery.start_soon(resolve)
+
+    def _local_addresses(self) -> list[Address]:
+        own = self.local_address
+        if own.host != "0.0.0.0":
+            return [own]
+        now = self._endpoint.schedule.now
+        if now - self._interfaces[0] >= INTERFACES_KEPT:
+            self._interfaces = (now, self._network.local_hosts())
+        return [Address(host, own.port) for host in self._interfaces[1]]
+
+    # -- peers and values --------------------------------------------------------------------------------------------
+
+    def lookup(self, target: bytes) -> Replies[PeersFound]:
+        """Who is announced under ``target`` (32 bytes), one reply for each node that knows somebody."""
+        _check_target(target)
+        return Replies(self._waiters, lambda found, end: self._hyper.operations.lookup(target, found, end).cancel)
+
+    def find_peer(self, key: bytes | str) -> Replies[PeerFound]:
+        """The nodes that relay to a listening peer."""
+        public_key = PublicKey.parse(key)
+        return Replies(self._waiters, lambda found, end: self._hyper.operations.find_peer(public_key, found, end))
+
+    def find_node(self, target: bytes) -> Replies[Reply]:
+        """The nodes on the way to ``target`` (32 bytes), and around it."""
+        _check_target(target)
+        return Replies(
+            self._waiters, lambda found, end: self._hyper.node.find_node(target, on_reply=found, on_end=end).cancel
+        )
+
+    async def announce(self, target: bytes, key_pair: KeyPair, *, relays: Sequence[Address] = ()) -> Stored:
+        """Store the key under ``target`` (32 bytes) at the closest nodes; they forget it after about 20 minutes.
+
+        ``relays``: where a client should ask for the peer first, at most three. Raises `StorageError` when no node
+        took it.
+        """
+        _check_target(target)
+        operations = self._hyper.operations
+        return _stored(await self._ask(lambda done: operations.announce(target, key_pair, relays, done).cancel))
+
+    async def unannounce(self, target: bytes, key_pair: KeyPair) -> Stored:
+        """Have the key removed from every node near ``target`` (32 bytes) that lists it."""
+        _check_target(target)
+        return await self._ask(lambda done: self._hyper.operations.unannounce(target, key_pair, done).cancel)
+
+    async def immutable_put(self, value: bytes) -> bytes:
+        """Store a value; gives the hash under which it is found. Raises `StorageError` when no node took it."""
+        _stored(await self._ask(lambda done: self._hyper.operations.immutable_put(value, done)))
+        return hash32(value)
+
+    async def immutable_get(self, target: bytes) -> bytes | None:
+        """The value with this hash (32 bytes), or None."""
+        _check_target(target)
+        found: ImmutableFound | None = await self._ask(
+            lambda done: self._hyper.operations.immutable_get(target, done)
+        )
+        return None if found is None else found.value
+
+    async def mutable_put(self, key_pair: KeyPair, value: bytes, *, seq: int = 0) -> Stored:
+        """Store a signed value under the hash of its key. ``seq`` must be higher than that of the value before it.
+
+        Raises `StorageError` when no node took it, and says so when nodes hold the same or a higher ``seq``.
+        """
+        return _stored(await self._ask(lambda done: self._hyper.operations.mutable_put(key_pair, value, seq, done)))
+
+    async def mutable_get(self, key: bytes | str, *, seq: int = 0, latest: bool = True) -> MutableValue | None:
+        """The value with the highest sequence number from ``seq`` on, its signature verified; or None.
+
+        Without ``latest``, the first that arrives.
+        """
+        public_key = PublicKey.parse(key)
+        operations = self._hyper.operations
+        found: MutableFound | None = await self._ask(
+            lambda done: operations.mutable_get(public_key, done, minimum_seq=seq, latest=latest)
+        )
+        return None if found is None else found.content
+
+    async def ping(self, address: Address | str) -> float | None:
+        """The round trip to a node in seconds; None when it does not answer within 4 s."""
+        to = Address.parse(address) if isinstance(address, str) else address
+        reply: Reply | None = await self._ask(lambda done: self._hyper.node.ping(to, done))
+        return None if reply is None else reply.rtt
+
+    # -- connections -------------------------------------------------------------------------------------------------
+
+    async def connect(self, key: bytes | str, *, key_pair: KeyPair | None = None) -> Connection:
+        """Dial one peer. Raises `ConnectError`, which says what was tried, and `BootstrapError`.
+
+        Each call makes a connection of its own; `Swarm.connect` shares the one there is.
+        """
+        public_key = PublicKey.parse(key)
+        pair = key_pair or self.default_key_pair
+        if public_key == pair.public_key:
+            raise ValueError("a DHT node does not connect to its own public key")
+        await self.bootstrapped()
+        return await self._waiters.ask(lambda done, fail: self.dial(pair, public_key, (), done, fail).cancel)
+
+    def dial(
+        self,
+        key_pair: KeyPair,
+        public_key: PublicKey,
+        relays: Sequence[Address],
+        on_open: Callable[[Connection], None],
+        on_failed: Callable[[ConnectError], None],
+    ) -> Dialling:
+        """`connect` for callers that do not wait."""
+        return Dialling(self._endpoint, self._environment, key_pair, public_key, relays, on_open, on_failed)
+
+    async def listen(
+        self, key_pair: KeyPair | None = None, *, allow: Callable[..., bool | Awaitable[bool]] | None = None
+    ) -> Listener:
+        """Accept connections to a key: the node's own by default. Returns after the first announcement.
+
+        ``allow(public_key)``, which may be async, is asked about each peer; refused ones hear nothing. Raises
+        ``ValueError`` for a key that is listened for already, and `BootstrapError`.
+        """
+        await self.bootstrapped()
+        pair = key_pair or self.default_key_pair
+        listener = Listener(pair.public_key, lambda: self._listeners.pop(pair.public_key, None))
+        admit: Admit | None = None
+        if allow is not None:
+            ask = decide(allow, self._nursery)
+            admit = lambda key, answer: ask(lambda allowed: answer(bool(allowed)), key, ())  # noqa: E731
+
+        def begin(done: Callable[[None], None], _: object) -> None:
+            listener.listening = self.listening(pair, listener.arrived, admit, lambda: done(None))
+            self._listeners[pair.public_key] = listener
+
+        try:
+            await self._waiters.ask(begin)
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+
+    def listening(
+        self,
+        key_pair: KeyPair,
+        on_open: Callable[[Connection], None],
+        admit: Admit | None,
+        on_announced: Callable[[], None],
+    ) -> Listening:
+        """`listen` for callers that do not wait."""
+        return Listening(self._endpoint, self._environment, self._hyper, key_pair, on_open, admit, on_announced)
+
+    async def _ask(self, begin: Callable[[Callable[[T], None]], Cancel]) -> T:
+        self._waiters.check()
+        self._endpoint.now()
+        return await self._waiters.ask(lambda done, _: begin(done))
+
+
+def _check_host(host: str) -> str:
+    try:
+        return str(IPv4Address(host))
+    except ValueError:
+        raise ValueError(f"not an IPv4 address: {host!r}; a right one looks like '192.168.1.2', or '0.0.0.0'") from None
+
+
+def _check_target(target: bytes) -> None:
+    if len(target) != 32:
+        raise ValueError(f"a target is 32 bytes, got {len(target)}: {bytes(target[:40])!r}")
+
+
+def _stored(stored: Stored) -> Stored:
+    """Raises `StorageError` for what was stored nowhere."""
+    if stored.nodes:
+        return stored
+    if PutError.SEQ_REUSED in stored.errors:
+        raise StorageError("another value is stored under this sequence number: use a higher one")
+    if PutError.SEQ_TOO_LOW in stored.errors:
+        raise StorageError("a value with a higher sequence number is stored: use a higher one still")
+    raise StorageError(f"no node stored it; {stored.replies} answered the search")

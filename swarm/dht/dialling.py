@@ -1,0 +1,85 @@
+"""Raw streams that dialling and listening connected, until they are connections: the peer's header must verify first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from holepunch.errors import ConnectError, Reason, Stage
+from holepunch.punch.dial import Dial
+from swarm.connection import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from holepunch.address import Address
+    from holepunch.endpoint import Endpoint
+    from holepunch.keys import KeyPair, PublicKey
+    from holepunch.punch.environment import Environment, Established
+
+__all__ = ["Dialling", "connection_over"]
+
+
+def connection_over(
+    endpoint: Endpoint,
+    environment: Environment,
+    established: Established,
+    on_open: Callable[[Connection], None],
+    on_failed: Callable[[BaseException | None], None],
+) -> Connection:
+    """Start the encrypted stream over a path that was found. Ends with exactly one of the two calls."""
+    raw = endpoint.streams[established.local_id]
+    connection = Connection(endpoint, raw, established.session, environment.rng)
+
+    def opened() -> None:
+        connection.on_open = connection.on_close = None
+        on_open(connection)
+
+    connection.on_open = opened
+    connection.on_close = lambda: on_failed(connection.cause)
+    connection.start()
+    return connection
+
+
+class Dialling:
+    """One dial, from its first packet to a connection. Ends with one call: ``on_open`` or ``on_failed``; none after
+    `cancel`."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        environment: Environment,
+        key_pair: KeyPair,
+        public_key: PublicKey,
+        relays: Sequence[Address],
+        on_open: Callable[[Connection], None],
+        on_failed: Callable[[ConnectError], None],
+    ) -> None:
+        self._endpoint = endpoint
+        self._environment = environment
+        self._on_open = on_open
+        self._on_failed = on_failed
+        self._started = endpoint.now()
+        self._connection: Connection | None = None
+        self._dial = Dial(
+            environment, key_pair, public_key, on_connected=self._on_path, on_failed=on_failed, relays=relays
+        )
+        self._dial.start()
+
+    def cancel(self) -> None:
+        """Give up, silently."""
+        self._dial.close()
+        if self._connection is not None and not self._connection.opened:
+            self._connection.on_open = self._connection.on_close = None
+            self._connection.destroy()
+
+    def _on_path(self, established: Established) -> None:
+        self._connection = connection_over(
+            self._endpoint, self._environment, established, self._on_open, self._on_unconfirmed
+        )
+
+    def _on_unconfirmed(self, cause: BaseException | None) -> None:
+        attempt = self._dial.attempt
+        attempt.stages.append(Stage("unconfirmed", self._endpoint.schedule.now - self._started, str(cause or "closed")))
+        error = ConnectError(Reason.NOT_CONFIRMED, attempt)
+        error.__cause__ = cause
+        self._on_failed(error)

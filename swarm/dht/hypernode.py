@@ -1,0 +1,153 @@
+"""One node of the HyperDHT without its sockets: routing, storing, relaying, announcing and the client's operations.
+
+Puts the parts together and owns the keys that are listened for; the parts do the work. Pure: sends through `Sockets`,
+is told the time by `Schedule`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from holepunch.address import Address
+from holepunch.keys import hash32
+from swarm.dht.announcer import Announcer
+from swarm.dht.commands import StorageCommands
+from swarm.dht.node import Node
+from swarm.dht.operations import Operations
+from swarm.dht.router import Router, Server
+from swarm.dht.signaller import DhtSignaller
+from swarm.dht.storage import Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from holepunch.compact import Buffer
+    from holepunch.core import Random, Role, Schedule, Sockets
+    from holepunch.keys import KeyPair
+    from holepunch.signaller import Receptionist
+
+__all__ = ["HyperNode"]
+
+STRAY_NODES = frozenset(
+    {Address("134.209.28.98", 49738), Address("167.99.142.185", 49738), Address("35.233.47.252", 9400)}
+)
+STRAY_HOST = "150.136.142.116"
+"""Nodes of a test network that got mixed into the public one. Node: hyperdht index.js (``filterNode``)."""
+
+
+def _is_no_stray(address: Address) -> bool:
+    return address not in STRAY_NODES and address.host != STRAY_HOST
+
+
+class HyperNode:
+    """Its driver calls `receive` with what is neither UDX nor of one byte, and advances the schedule. Use the parts
+    directly: ``node`` (address, reachability, events, pings), ``operations`` (the client), ``signaller`` (dialling),
+    ``plugins`` (own extensions)."""
+
+    def __init__(
+        self,
+        sockets: Sockets,
+        schedule: Schedule,
+        rng: Random,
+        *,
+        unix_time: Callable[[], float],
+        local_addresses: Callable[[], Sequence[Address]],
+        bootstrap: Sequence[Address] = (),
+        nodes: Sequence[Address] = (),
+        server_port: int = 0,
+        ephemeral: bool | None = None,
+        firewalled: bool = True,
+        quick_firewall: bool = True,
+        public: Address | None = None,
+    ) -> None:
+        """``unix_time``: seconds since 1970. ``local_addresses``: see `Signaller`. For the rest see `Node`."""
+        self.node = Node(
+            sockets,
+            schedule,
+            rng,
+            bootstrap=bootstrap,
+            nodes=nodes,
+            server_port=server_port,
+            ephemeral=ephemeral,
+            firewalled=firewalled,
+            quick_firewall=quick_firewall,
+            public=public,
+            node_filter=_is_no_stray,
+        )
+        self.storage = Storage(schedule, rng, unix_time)
+        self.router = Router(schedule, self.node.commands, self.storage.forwards)
+        self.plugins = StorageCommands(self.node, self.storage, self.router.own_record).plugins
+        self.signaller = DhtSignaller(self.node, self.storage.forwards, local_addresses)
+        self.operations = Operations(self.node, self.storage)
+        self._announcers: dict[bytes, Announcer] = {}
+        self._suspending = False
+
+    def start(self) -> None:
+        """See `Node.start`."""
+        self.node.start()
+
+    def receive(self, role: Role, data: Buffer, source: Address) -> None:
+        """A datagram that is neither UDX nor of one byte. Never raises."""
+        self.node.receive(role, data, source)
+
+    # listening
+
+    def listen(
+        self, key_pair: KeyPair, receptionist: Receptionist, on_announced: Callable[[], None] | None = None
+    ) -> Announcer:
+        """Hand messages for this key to ``receptionist``, and announce the key until `stop_listening`.
+
+        ``on_announced`` is called when the first announcement was made, or found nobody. Raises ``ValueError`` for a
+        key that is listened for already.
+        """
+        target = hash32(key_pair.public_key)
+        announcer = Announcer(self.node, key_pair, receptionist.on_relays)
+        self.router.serve(target, Server(receptionist, announcer.record))
+        self._announcers[target] = announcer
+        announcer.start(on_announced)
+        return announcer
+
+    def stop_listening(self, public_key: bytes, on_end: Callable[[], None]) -> None:
+        """No message reaches the receptionist any more. ``on_end``: the announcements were taken back, or a second
+        went by. ``KeyError`` for a key that is not listened for."""
+        target = hash32(public_key)
+        announcer = self._announcers.pop(target)
+        self.router.stop_serving(target)
+        announcer.stop(on_end)
+
+    # life
+
+    def suspend(self, on_end: Callable[[], None]) -> None:
+        """Take back the announcements, then be silent. ``on_end``: the sockets may be closed."""
+        self._suspending = True
+        waiting = 1
+
+        def ended() -> None:
+            nonlocal waiting
+            waiting -= 1
+            if waiting == 0:
+                if self._suspending:
+                    self.node.suspend()
+                on_end()
+
+        for announcer in self._announcers.values():
+            if announcer.running:
+                waiting += 1
+                announcer.stop(ended)
+        self.node.schedule.after(0, ended)
+
+    def resume(self) -> None:
+        """The sockets are bound again. Ends a suspension under way, too."""
+        self._suspending = False
+        self.node.resume()
+        for announcer in self._announcers.values():
+            if not announcer.running:
+                announcer.start()
+
+    def close(self) -> None:
+        """Stop at once and for good: nothing is taken back, nothing is called any more."""
+        for announcer in self._announcers.values():
+            announcer.close()
+        self._announcers.clear()
+        self.node.close()
+        self.storage.close()

@@ -1,0 +1,152 @@
+"""A public key that is listened for: connections as they are accepted. The handshakes are `holepunch.punch.accept`'s."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from holepunch.punch import accept
+from swarm.arrivals import Arrivals
+from swarm.dht.dialling import connection_over
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Sequence
+
+    from holepunch.address import Address
+    from holepunch.endpoint import Endpoint
+    from holepunch.keys import KeyPair, PublicKey
+    from holepunch.punch.environment import Environment, Established
+    from swarm.connection import Connection
+    from swarm.dht.hypernode import HyperNode
+
+__all__ = ["Admit", "Listener", "Listening", "decide"]
+
+logger = logging.getLogger(__name__)
+
+Admit = Callable[["PublicKey", Callable[[bool], None]], None]
+"""Asked about each peer that has proven its key; says yes or no through the callable, now or within 3 s."""
+
+BACKLOG = 64
+"""Accepted connections that wait for the application; the next one is closed."""
+
+
+class Listening:
+    """One key, from the first announcement to the last: the core of accepting, wired to the node and the endpoint."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        environment: Environment,
+        node: HyperNode,
+        key_pair: KeyPair,
+        on_open: Callable[[Connection], None],
+        admit: Admit | None,
+        on_announced: Callable[[], None],
+    ) -> None:
+        """Raises ``ValueError`` for a key that is listened for already."""
+        self._endpoint = endpoint
+        self._environment = environment
+        self._node = node
+        self._on_open = on_open
+        self._admit = admit
+        self.public_key = key_pair.public_key
+        self._core = accept.Listener(
+            environment, key_pair, on_connected=self._on_path, ask=self._ask if admit is not None else None
+        )
+        endpoint.now()
+        self._announcer = node.listen(key_pair, self._core, on_announced)
+
+    @property
+    def relay_addresses(self) -> Sequence[Address]:
+        """Where this key is announced: what to put into records of topics."""
+        return self._announcer.relay_addresses
+
+    def refresh(self) -> None:
+        """Announce anew, now."""
+        self._announcer.refresh()
+
+    def stop(self, on_end: Callable[[], None]) -> None:
+        """Accept nothing more, and take the announcements back: done, or given up after a second, when called back."""
+        self._core.close()
+        self._endpoint.now()
+        self._node.stop_listening(self.public_key, on_end)
+
+    def close(self) -> None:
+        """Accept nothing more, at once."""
+        self._core.close()
+
+    def _ask(self, question: accept.Question) -> None:
+        assert self._admit is not None
+        self._admit(question.remote_public_key, partial(self._core.answer, question.id))
+
+    def _on_path(self, established: Established) -> None:
+        connection_over(self._endpoint, self._environment, established, self._on_open, lambda cause: None)
+
+
+class Listener:
+    """What `DHT.listen` gives: iterate over it for the connections."""
+
+    def __init__(self, public_key: PublicKey, on_closed: Callable[[], object]) -> None:
+        self.public_key = public_key
+        self.listening: Listening | None = None
+        self._arrivals = Arrivals(BACKLOG)
+        self._on_closed = on_closed
+
+    def arrived(self, connection: Connection) -> None:
+        if not self._arrivals.put(connection):
+            logger.warning("a connection of %s was closed: %d wait already", connection.remote_public_key, BACKLOG)
+            connection.destroy()
+
+    def __aiter__(self) -> Listener:
+        return self
+
+    async def __anext__(self) -> Connection:
+        return await self._arrivals.get()
+
+    async def aclose(self) -> None:
+        """Accept nothing more and take the announcement back, within a second. Connections stay open."""
+        listening, self.listening = self.listening, None
+        self.close()
+        if listening is None:
+            await trio.lowlevel.checkpoint()
+            return
+        ended = trio.Event()
+        listening.stop(ended.set)
+        await ended.wait()
+
+    def close(self) -> None:
+        """Accept nothing more, at once; the announcement expires by itself."""
+        if self.listening is not None:
+            self.listening.close()
+        self._arrivals.close()
+        self._on_closed()
+
+
+def decide(
+    allow: Callable[..., bool | Awaitable[bool]], nursery: trio.Nursery
+) -> Callable[[Callable[[bool | None], None], PublicKey, Sequence[bytes]], None]:
+    """An application's ``allow`` as a question that is answered later: True, False, or None when it failed to answer.
+
+    ``allow`` takes the key, and the topics as well when it has a second parameter. It may be async.
+    """
+    parameters = inspect.signature(allow).parameters.values()
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    takes_topics = len(positional) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+
+    async def ask(answer: Callable[[bool | None], None], key: PublicKey, topics: Sequence[bytes]) -> None:
+        verdict: bool | None = None
+        try:
+            allowed = allow(key, topics) if takes_topics else allow(key)
+            if inspect.isawaitable(allowed):
+                allowed = await allowed
+            verdict = bool(allowed)
+        except Exception:
+            logger.exception("allow failed for %s: the peer hears nothing", key)
+        answer(verdict)
+
+    return lambda answer, key, topics: nursery.start_soon(ask, answer, key, topics)

@@ -1,0 +1,379 @@
+"""One iterative query: ask ever closer nodes until the closest 20 answered, then commit. Knows no command's meaning.
+
+Protocol: dht-rpc section 10. Reference: dht-rpc lib/query.js.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from swarm.dht.ids import distance, node_id
+from swarm.dht.packets import DOWN_HINT, OK, encode_address
+from swarm.dht.table import K
+
+if TYPE_CHECKING:
+    from holepunch.address import Address
+    from holepunch.core import Schedule
+    from holepunch.signaller import Cancel
+    from swarm.dht.rpc import Reply, Rpc
+    from swarm.dht.table import Table
+
+__all__ = ["CONCURRENCY", "Commit", "MakeCommit", "Query", "QueryOptions", "Surroundings"]
+
+CONCURRENCY = 10
+SLOWED_CONCURRENCY = 3
+"""While only given nodes were asked: the closest of them get a moment to answer before the query goes broad."""
+RETRIES = 5
+MAX_ADDRESSES = 1000
+"""Addresses one query learns. A lookup in a network of millions meets some 300; nodes that answer with made-up
+addresses close to the target could keep a query busy for ever."""
+MAX_CLOSER = 2 * K
+"""Addresses read from one reply. Nodes send up to 20; a datagram holds thousands."""
+MAX_REFERRERS = K
+"""Nodes remembered for having named an address, to be told when it is down."""
+
+
+class Commit(NamedTuple):
+    """What to send to one of the closest nodes at the end. The query adds its target and that node's token."""
+
+    command: int
+    value: bytes | None
+
+
+MakeCommit = Callable[["Reply"], Commit | None]
+
+
+class Surroundings(Protocol):
+    """What a query needs of its node."""
+
+    rpc: Rpc
+    table: Table
+    schedule: Schedule
+
+    def accepts(self, address: Address) -> bool:
+        """The node filter."""
+
+    def bootstrap_nodes(self, on_resolved: Callable[[Sequence[Address]], None]) -> None:
+        """Call back once with the bootstrap nodes, now or later."""
+
+    def may_hint(self) -> bool:
+        """Whether one more DOWN_HINT may leave in this tick; counts it."""
+
+
+class QueryOptions(NamedTuple):
+    """See `swarm.dht.node.Node.query`."""
+
+    internal: bool = False
+    on_reply: Callable[[Reply], None] | None = None
+    on_end: Callable[[Query], None] | None = None
+    commit: MakeCommit | None = None
+    nodes: Sequence[Address] = ()
+    only_nodes: bool = False
+    concurrency: int = CONCURRENCY
+    retries: int = RETRIES
+    force: bool = False
+
+
+class _Fate(Enum):
+    """What became of an address that was asked."""
+
+    ANSWERED = 1
+    DOWN = 2
+
+
+class _State(Enum):
+    SEARCHING = 1
+    COMMITTING = 2
+    ENDED = 3
+
+
+class _Visit:
+    """One node being asked."""
+
+    __slots__ = ("address", "cancel", "query", "slow")
+
+    def __init__(self, query: Query, address: Address) -> None:
+        self.query = query
+        self.address = address
+        self.slow = False
+        """Its first attempt timed out: it no longer takes one of the places."""
+        self.cancel: Cancel
+
+    def on_reply(self, reply: Reply | None) -> None:
+        self.query.visited(self, reply)
+
+    def on_first_timeout(self) -> None:
+        self.slow = True
+        self.query.slowed(self)
+
+
+class Query:
+    """Made by `Node.query` and `Node.find_node`, and running then. See there for the arguments."""
+
+    __slots__ = (
+        "_cancels",
+        "_command",
+        "_distances",
+        "_from_table",
+        "_node",
+        "_options",
+        "_pending",
+        "_seen",
+        "_slow",
+        "_slowed_down",
+        "_state",
+        "_value",
+        "_visits",
+        "closest",
+        "commits",
+        "concurrency",
+        "errors",
+        "successes",
+        "target",
+    )
+
+    def __init__(
+        self, node: Surroundings, target: bytes, command: int, value: bytes | None, options: QueryOptions
+    ) -> None:
+        self.target = target
+        self.closest: list[Reply] = []
+        """The up to 20 closest nodes that answered without error and with a valid id, closest first."""
+        self.commits: list[Reply] = []
+        """Answers to the commits, errors included (see ``Reply.error``). Empty: nothing was stored."""
+        self.successes = 0
+        self.errors = 0
+        """Replies with an error, and nodes that did not answer."""
+        self.concurrency = options.concurrency
+        self._node = node
+        self._command = command
+        self._value = value
+        self._options = options
+        self._distances: list[int] = []  # of `closest`
+        self._pending: list[tuple[int, Address]] = []  # a stack of (distance, address)
+        self._seen: dict[Address, list[Address] | _Fate] = {}  # a list has who named the address
+        self._visits: set[_Visit] = set()
+        self._slow = 0
+        self._slowed_down = False
+        self._from_table = options.only_nodes
+        self._cancels: set[Cancel] = set()
+        self._state = _State.SEARCHING
+
+    @property
+    def closest_nodes(self) -> list[Address]:
+        """Addresses of ``closest``, to seed another query with (``nodes=``)."""
+        return [reply.from_ for reply in self.closest]
+
+    @property
+    def ended(self) -> bool:
+        """``on_end`` was called, or the query was cancelled."""
+        return self._state is _State.ENDED
+
+    def start(self) -> None:
+        """Seed and begin. `Node.query` does so."""
+        for address in reversed(self._options.nodes):
+            self._push(address, None)
+        if self._options.only_nodes:
+            self._begin()
+            return
+        self._add_from_table()
+        if len(self._pending) < K:
+            self._node.bootstrap_nodes(self._on_bootstrap_nodes)
+        else:
+            self._begin()
+
+    def cancel(self) -> None:
+        """Stop: nothing is called any more. Requests under way are forgotten, commits too."""
+        self._state = _State.ENDED
+        self._pending.clear()
+        for visit in self._visits:
+            visit.cancel()
+        for cancel in self._cancels:
+            cancel()
+        self._visits.clear()
+        self._cancels.clear()
+
+    # seeding
+
+    def _on_bootstrap_nodes(self, addresses: Sequence[Address]) -> None:
+        if self._state is _State.SEARCHING:
+            for address in addresses:
+                self._push(address, None)
+            self._begin()
+
+    def _begin(self) -> None:
+        if self._pending:
+            self._advance()
+        else:
+            # nobody to ask: the end still comes after `Node.query` has returned
+            self._node.schedule.after(0, self._advance)
+
+    def _add_from_table(self) -> None:
+        if len(self._pending) < K:
+            self._from_table = True
+            for contact in self._node.table.closest(self.target, K - len(self._pending)):
+                self._push(contact.address, None)
+
+    def _push(self, address: Address, referrer: Address | None) -> bool:
+        """Take note of an address, and ask it later if it is new. Whether it is closer than what is known."""
+        away = distance(self.target, node_id(address))
+        closer = self._is_closer(away)
+        seen = self._seen.get(address)
+        if seen is None:
+            if closer and len(self._seen) < MAX_ADDRESSES:
+                self._seen[address] = [] if referrer is None else [referrer]
+                self._pending.append((away, address))
+        elif referrer is not None:
+            if seen is _Fate.DOWN:
+                self._hint(referrer, address)
+            elif isinstance(seen, list) and len(seen) < MAX_REFERRERS:
+                seen.append(referrer)
+        return closer
+
+    def _is_closer(self, away: int) -> bool:
+        return len(self.closest) < K or away < self._distances[-1]
+
+    # searching
+
+    def _advance(self) -> None:
+        """Ask as many as may be asked at a time; end when there is nobody left to ask or to wait for."""
+        while self._state is _State.SEARCHING and not self._node.rpc.closed:
+            limit = (SLOWED_CONCURRENCY if self._slowed_down else self.concurrency) + self._slow
+            while len(self._visits) < limit and self._pending:
+                away, address = self._pending.pop()
+                if self._is_closer(away):
+                    self._visit(address)
+            if not self._from_table and not self.successes and not self.errors:
+                self._slowed_down = True
+            if self._pending:
+                return
+            if self._visits and not (self._slow == len(self._visits) and len(self.closest) >= K):
+                return
+            if self._from_table or self.successes >= K / 4:
+                self._commit()
+                return
+            # the given nodes were of little use
+            self._add_from_table()
+
+    def _visit(self, address: Address) -> None:
+        visit = _Visit(self, address)
+        self._visits.add(visit)
+        options = self._options
+        visit.cancel = self._node.rpc.request(
+            address,
+            visit.on_reply,
+            internal=options.internal,
+            command=self._command,
+            target=self.target,
+            value=self._value,
+            retries=0 if options.force else options.retries,
+            force=options.force,
+            on_first_timeout=visit.on_first_timeout,
+        )
+
+    def slowed(self, visit: _Visit) -> None:
+        """The first attempt of ``visit`` timed out."""
+        self._slow += 1
+        self._advance()
+
+    def visited(self, visit: _Visit, reply: Reply | None) -> None:
+        """``visit`` was answered, or given up."""
+        self._visits.discard(visit)
+        if visit.slow:
+            self._slow -= 1
+        if reply is None:
+            self._on_silence(visit.address)
+        else:
+            self._seen[visit.address] = _Fate.ANSWERED
+            if self._state is _State.SEARCHING:
+                self._on_reply(reply)
+        self._advance()
+
+    def _on_reply(self, reply: Reply) -> None:
+        if reply.error == OK:
+            self.successes += 1
+            self._add_closest(reply)
+        else:
+            self.errors += 1
+        if not self._options.only_nodes:
+            self._read_closer(reply)
+        if not self._from_table and self.successes + self.errors >= self.concurrency:
+            self._slowed_down = False
+        if reply.error == OK and self._options.on_reply is not None:
+            self._options.on_reply(reply)
+
+    def _read_closer(self, reply: Reply) -> None:
+        for address in reply.closer[:MAX_CLOSER]:
+            if not self._node.accepts(address) or node_id(address) == self._node.table.id:
+                continue
+            # such lists go from near to far, more or less
+            if not self._push(address, reply.from_):
+                break
+
+    def _add_closest(self, reply: Reply) -> None:
+        if reply.id is None:
+            return
+        away = distance(self.target, reply.id)
+        place = bisect_left(self._distances, away)
+        if place == K or (place < len(self._distances) and self._distances[place] == away):
+            return
+        self._distances.insert(place, away)
+        self.closest.insert(place, reply)
+        del self._distances[K:], self.closest[K:]
+
+    def _on_silence(self, address: Address) -> None:
+        self.errors += 1
+        if self._node.rpc.suspended:
+            return  # says nothing about that node
+        referrers = self._seen[address]
+        self._seen[address] = _Fate.DOWN
+        self._node.table.remove(node_id(address))
+        if isinstance(referrers, list):
+            for referrer in referrers:
+                self._hint(referrer, address)
+
+    def _hint(self, to: Address, down: Address) -> None:
+        """Tell a node that one it named does not answer."""
+        if self._node.may_hint():
+            self._node.rpc.request(to, _ignore, internal=True, command=DOWN_HINT, value=encode_address(down))
+
+    # the end
+
+    def _commit(self) -> None:
+        self._state = _State.COMMITTING
+        make = self._options.commit
+        if make is not None:
+            for reply in self.closest:
+                commit = make(reply)
+                if commit is not None and self._state is _State.COMMITTING:
+                    self._send_commit(commit, reply)
+        self._end_when_committed()
+
+    def _send_commit(self, commit: Commit, reply: Reply) -> None:
+        def on_reply(answer: Reply | None) -> None:
+            self._cancels.discard(cancel)
+            if answer is not None:
+                self.commits.append(answer)
+            self._end_when_committed()
+
+        cancel = self._node.rpc.request(
+            reply.from_,
+            on_reply,
+            command=commit.command,
+            target=self.target,
+            value=commit.value,
+            token=reply.token,
+        )
+        self._cancels.add(cancel)
+
+    def _end_when_committed(self) -> None:
+        if self._state is _State.COMMITTING and not self._cancels:
+            self._state = _State.ENDED
+            if self._options.on_end is not None:
+                self._options.on_end(self)
+
+
+def _ignore(reply: Reply | None) -> None:
+    """Nobody waits for the answer to a hint."""

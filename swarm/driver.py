@@ -1,0 +1,236 @@
+"""What the policy decides, made to happen: dials, announcements, closes and deliveries on one DHT node.
+
+Implements `swarm.policy.effects.Effects` and reports back. It decides nothing and awaits nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING
+
+from holepunch.errors import Attempt, ConnectError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from holepunch.address import Address
+    from holepunch.errors import Reason
+    from holepunch.keys import KeyPair, PublicKey
+    from holepunch.signaller import Cancel
+    from swarm.connection import Connection
+    from swarm.dht.announcement import Announcement, PeersFound, Stored
+    from swarm.dht.dht import DHT
+    from swarm.dht.dialling import Dialling
+    from swarm.dht.listener import Listening
+    from swarm.dht.query import Query
+    from swarm.policy.effects import OnFound
+    from swarm.policy.events import Event
+    from swarm.policy.peers import PeerInfo
+    from swarm.policy.policy import Policy
+    from swarm.topic import Topic
+
+__all__ = ["Ask", "Driver"]
+
+logger = logging.getLogger(__name__)
+
+Ask = "Callable[[Callable[[bool | None], None], PublicKey, Sequence[Topic]], None]"
+"""Puts a question to the application, which answers through the callable."""
+
+
+class TopicSearch:
+    """A query for a topic. Implements `swarm.policy.effects.Search`."""
+
+    def __init__(self) -> None:
+        self.query: Query | Announcement | None = None
+        self.cancelled = False
+
+    @property
+    def closest(self) -> Sequence[Address]:
+        return () if self.query is None else self.query.closest_nodes
+
+    def cancel(self) -> None:
+        self.cancelled = True
+        if self.query is not None:
+            self.query.cancel()
+
+
+class Driver:
+    """The hands of one swarm. ``policy`` is set by its owner, which makes both."""
+
+    policy: Policy
+
+    def __init__(
+        self, dht: DHT, key_pair: KeyPair, ask: Ask, deliver: Callable[[Connection], bool], emit: Callable[[Event], None]
+    ) -> None:
+        """``deliver`` hands a connection to the application; False when it takes no more."""
+        self._dht = dht
+        self._key_pair = key_pair
+        self._ask = ask
+        self._deliver = deliver
+        self._emit = emit
+        self._dials: dict[int, Dialling] = {}
+        self._connections: dict[int, Connection] = {}
+        self._listening: Listening | None = None
+        self._announced = False
+        self._when_announced: list[Callable[[], None]] = []
+
+    # -- connections -------------------------------------------------------------------------------------------------
+
+    @property
+    def connections(self) -> list[Connection]:
+        return [connection for connection in self._connections.values() if not connection.is_closed]
+
+    def connection(self, link: int) -> Connection:
+        return self._connections[link]
+
+    def dial(self, link: int, public_key: PublicKey, relay_addresses: Sequence[Address], force_relay: bool) -> None:
+        self._dials[link] = self._dht.dial(
+            self._key_pair,
+            public_key,
+            relay_addresses,
+            partial(self._on_dialled, link),
+            partial(self._on_dial_failed, link),
+        )
+
+    def _on_dialled(self, link: int, connection: Connection) -> None:
+        del self._dials[link]
+        self._adopt(link, connection)
+        self.policy.dial_opened(link, lambda: connection.message_bytes)
+
+    def _on_dial_failed(self, link: int, error: ConnectError) -> None:
+        del self._dials[link]
+        logger.debug("dial.failed attempt=%s %s", error.attempt.id, error)
+        self.policy.dial_failed(link, error)
+
+    def _on_accepted(self, connection: Connection) -> None:
+        link = self.policy.new_link()
+        self._adopt(link, connection)
+        self.policy.accepted(link, connection.remote_public_key, lambda: connection.message_bytes)
+
+    def _adopt(self, link: int, connection: Connection) -> None:
+        self._connections[link] = connection
+        connection.on_close = partial(self._on_closed, link)
+
+    def _on_closed(self, link: int) -> None:
+        connection = self._connections.pop(link, None)
+        if connection is not None:
+            cause = connection.cause
+            self.policy.closed(link, cause if isinstance(cause, Exception) else None)
+
+    def close(self, link: int, reason: Reason) -> None:
+        dial = self._dials.pop(link, None)
+        if dial is not None:
+            dial.cancel()
+        connection = self._connections.pop(link, None)
+        if connection is not None:
+            attempt = Attempt(remote_public_key=connection.remote_public_key)
+            connection.destroy(ConnectError(reason, attempt))
+
+    def keep_alive(self, link: int) -> None:
+        connection = self._connections.get(link)
+        if connection is not None:
+            connection.ping()
+
+    def deliver(self, link: int, peer: PeerInfo) -> None:
+        connection = self._connections[link]
+        connection.topics = peer.topics
+        if not self._deliver(connection):
+            logger.warning("closed a connection of %s: nobody takes the ones that wait", peer.public_key)
+            connection.destroy()
+
+    def ask(self, question: int, public_key: PublicKey, topics: Sequence[Topic]) -> None:
+        self._ask(partial(self.policy.answer, question), public_key, topics)
+
+    def emit(self, event: Event) -> None:
+        self._emit(event)
+
+    # -- the own key -------------------------------------------------------------------------------------------------
+
+    def listen(self, then: Callable[[], None]) -> None:
+        """Accept connections, and call back once the own key is announced."""
+        if self._announced:
+            then()
+            return
+        self._when_announced.append(then)
+        if self._listening is None:
+            self._listening = self._dht.listening(
+                self._key_pair, self._on_accepted, self.policy.admit, self._on_announced
+            )
+
+    def _on_announced(self) -> None:
+        self._announced = True
+        waiting, self._when_announced = self._when_announced, []
+        for then in waiting:
+            then()
+
+    def stop_listening(self, on_end: Callable[[], None]) -> None:
+        listening, self._listening = self._listening, None
+        self._announced = False
+        self._when_announced.clear()
+        if listening is None:
+            on_end()
+        else:
+            listening.stop(on_end)
+
+    # -- topics ------------------------------------------------------------------------------------------------------
+
+    def lookup(
+        self,
+        topic: Topic,
+        nodes: Sequence[Address],
+        withdraw: bool,
+        on_found: OnFound,
+        on_end: Callable[[bool], None],
+    ) -> TopicSearch:
+        search = TopicSearch()
+        operations = self._dht.node.operations
+        if withdraw:
+            search.query = operations.unannounce(
+                topic, self._key_pair, _ended(on_end), on_found=_each(on_found), nodes=nodes
+            )
+        else:
+            search.query = operations.lookup(
+                topic, _each(on_found), lambda query: on_end(query.successes > 0), nodes=nodes
+            )
+        return search
+
+    def announce(
+        self,
+        topic: Topic,
+        nodes: Sequence[Address],
+        clear: bool,
+        on_found: OnFound,
+        on_end: Callable[[bool], None],
+    ) -> TopicSearch:
+        search = TopicSearch()
+
+        def begin() -> None:
+            if not search.cancelled and self._listening is not None:
+                search.query = self._dht.node.operations.announce(
+                    topic,
+                    self._key_pair,
+                    self._listening.relay_addresses,
+                    lambda stored: on_end(bool(stored.nodes)),
+                    on_found=_each(on_found),
+                    clear=clear,
+                    nodes=nodes,
+                )
+
+        self.listen(begin)
+        return search
+
+    def unannounce(self, topic: Topic, nodes: Sequence[Address], on_end: Callable[[], None]) -> None:
+        self._dht.node.operations.unannounce(topic, self._key_pair, lambda stored: on_end(), nodes=nodes)
+
+
+def _each(on_found: OnFound) -> Callable[[PeersFound], None]:
+    def on_reply(found: PeersFound) -> None:
+        for peer in found.peers:
+            on_found(peer.public_key, peer.relay_addresses)
+
+    return on_reply
+
+
+def _ended(on_end: Callable[[bool], None]) -> Callable[[Stored], None]:
+    return lambda stored: on_end(stored.replies > 0)

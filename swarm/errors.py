@@ -1,0 +1,35 @@
+"""Errors of the swarm layer; the rest, and the root, are in `holepunch.errors`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from holepunch.errors import SwarmError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from holepunch.address import Address
+
+__all__ = ["BootstrapError", "StorageError"]
+
+
+class BootstrapError(SwarmError):
+    """No bootstrap node answered. ``addresses`` were asked, from ``local_addresses``."""
+
+    def __init__(self, addresses: Sequence[str], local_addresses: Sequence[Address]) -> None:
+        self.addresses = tuple(addresses)
+        self.local_addresses = tuple(local_addresses)
+        super().__init__(self.addresses, self.local_addresses)
+
+    def __str__(self) -> str:
+        asked = ", ".join(self.addresses) or "none were given"
+        local = ", ".join(map(str, self.local_addresses)) or "no local address"
+        return (
+            f"no bootstrap node answered (asked: {asked}; from: {local}). "
+            "Is this host online, and does its firewall let UDP out?"
+        )
+
+
+class StorageError(SwarmError):
+    """The DHT refused to store a value, or too few nodes took it."""

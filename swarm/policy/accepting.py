@@ -1,0 +1,142 @@
+"""Whom to let in, and which of two connections to one peer stays. Dials nobody.
+
+Node: hyperswarm index.js, `_handleFirewall` and `_handleServerConnection`. Unlike there, the limits hold for incoming
+connections too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from holepunch.errors import Attempt, ConnectError, Reason
+from swarm.policy.duplicates import keeps_new
+from swarm.policy.gate import Gate, Verdict
+from swarm.policy.links import Link, Links, Messages, State, Waiter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from swarm.policy.context import Context
+    from swarm.policy.dialling import Dialler
+    from swarm.policy.peers import PeerBook, PeerInfo
+
+__all__ = ["Acceptor"]
+
+
+class Acceptor:
+    __slots__ = ("_book", "_context", "_dialler", "_gate", "_links")
+
+    def __init__(self, context: Context, book: PeerBook, links: Links, gate: Gate, dialler: Dialler) -> None:
+        self._context = context
+        self._book = book
+        self._links = links
+        self._gate = gate
+        self._dialler = dialler
+
+    def admit(self, public_key: bytes, decide: Callable[[bool], None]) -> None:
+        """See `Policy.admit`."""
+
+        def judge(verdict: Verdict) -> None:
+            allowed = verdict is Verdict.ALLOWED and self._may_enter(public_key)
+            self._context.counters.refused += not allowed
+            decide(allowed)
+
+        if not self._may_enter(public_key):
+            self._context.soon(lambda: judge(Verdict.REFUSED))
+        elif not self._gate.enabled:
+            self._context.soon(lambda: judge(Verdict.ALLOWED))
+        else:
+            peer = self._book.get(public_key)
+            topics = peer.topics if peer is not None else ()
+            if self._gate.ask(public_key, topics, True, judge) is None:
+                self._context.soon(lambda: judge(Verdict.UNANSWERED))
+
+    def accepted(self, id: int, public_key: bytes, messages: Messages) -> None:
+        """See `Policy.accepted`."""
+        if not self._may_enter(public_key):
+            self._refuse(id, Reason.REFUSED if self._context.running else Reason.SUSPENDED)
+            return
+        link = Link(id, self._book.add(public_key), False, State.OPEN, messages)
+        existing = self._links.of(public_key)
+        if existing is None:
+            self._open(link, [])
+        elif existing.is_initiator and not self._context.limits.room_to_accept(self._links.servers):
+            self._refuse(id, Reason.REFUSED)
+        elif existing.state is State.ASKING:
+            self._open(link, self._dialler.withdraw(existing, Reason.DUPLICATE_CONNECTION))
+        elif keeps_new(self._context.own_key, public_key, *existing.messages()):
+            self._replace(existing, link)
+        elif existing.state is State.OPEN:
+            self._context.effects.keep_alive(existing.id)
+            self._context.effects.close(id, Reason.DUPLICATE_CONNECTION)
+        else:
+            self._park(existing, link)
+
+    def promote(self, rival: Link, waiters: list[Waiter]) -> bool:
+        """The dial that a connection was parked behind has failed. False: it cannot take its place."""
+        if self._may_enter(rival.peer.public_key):
+            self._open(rival, waiters)
+            return True
+        self._refuse(rival.id, Reason.REFUSED)
+        return False
+
+    def _may_enter(self, public_key: bytes) -> bool:
+        peer = self._book.get(public_key)
+        return (
+            self._context.running
+            and public_key != self._context.own_key
+            and not (peer is not None and peer.banned)
+            and (public_key in self._links or self._has_room(peer))
+        )
+
+    def _has_room(self, peer: PeerInfo | None) -> bool:
+        if not self._context.limits.room_to_accept(self._links.servers):
+            return False
+        spare = self._context.limits.max_peers - len(self._links)
+        return spare > 0 or (peer is not None and peer.explicit) or self._dispensable() is not None
+
+    def _dispensable(self) -> Link | None:
+        """The latest dial in progress that nobody asked for: a connection that is there is worth more than it."""
+        for link in reversed(self._links.dialling.values()):
+            if not (link.peer.explicit or link.waiters or link.rival):
+                return link
+        return None
+
+    def _open(self, link: Link, waiters: list[Waiter]) -> None:
+        peer = link.peer
+        self._links.add(link)
+        self._context.counters.accepted += 1
+        peer.client = False
+        peer.connected_at = None
+        if len(self._links) > self._context.limits.max_peers and not peer.explicit:
+            dial = self._dispensable()
+            if dial is not None:
+                self._dialler.withdraw(dial, Reason.REFUSED)
+                self._dialler.flushes.tried(dial.peer.public_key)
+                self._dialler.enqueue(dial.peer)
+        self._dialler.welcome(link, waiters)
+        self._dialler.run()
+
+    def _replace(self, existing: Link, link: Link) -> None:
+        if existing.state is State.OPEN:
+            self._context.effects.close(existing.id, Reason.DUPLICATE_CONNECTION)
+            error = ConnectError(Reason.DUPLICATE_CONNECTION, Attempt(remote_public_key=link.peer.public_key))
+            self._dialler.remove(existing, error)
+            self._open(link, [])
+        else:
+            self._open(link, self._dialler.withdraw(existing, Reason.DUPLICATE_CONNECTION))
+
+    def _park(self, dial: Link, rival: Link) -> None:
+        """Our own dial would win: keep the other until it did.
+
+        Node closes it at once. Where only one of the two dials can get through, and it is the one that the rule
+        would close, both sides then retry into each other until they give up.
+        """
+        older = self._links.take_rival(dial)
+        if older is not None:
+            self._context.effects.close(older.id, Reason.DUPLICATE_CONNECTION)
+        self._links.add_rival(dial, rival)
+
+    def _refuse(self, id: int, reason: Reason) -> None:
+        self._context.counters.refused += 1
+        self._context.effects.close(id, reason)

@@ -1,0 +1,109 @@
+"""What all parts of one policy share: who we are, the time, chance, limits, counts, and the way out. Decides nothing
+but the budget of connections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from swarm.policy.events import ConnectionClosed, ConnectionOpened, DialFailed, DialStarted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holepunch.core import Entry, Random, Schedule
+    from holepunch.keys import PublicKey
+    from swarm.policy.effects import Effects
+    from swarm.policy.events import Event
+
+__all__ = ["MAX_PARALLEL", "MAX_PEERS", "Context", "Counters", "Limits", "Phase"]
+
+MAX_PEERS = 64
+"""Hyperswarm's own number."""
+
+MAX_PARALLEL = 8
+"""Node dials 3 at a time. A dial has at most 10 requests in flight and the DHT's congestion window takes 80 a slot
+(dht-rpc), so 8 dials fill one slot and the topics' own queries still have the rest of the window. An unreachable peer
+holds its place for 4 to 10 seconds: with 3 places, as many dead records stop all dialling for that long."""
+
+_UPDATES = (DialStarted, DialFailed, ConnectionOpened, ConnectionClosed)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many connections there may be; ``None`` is no limit. Raises ``ValueError`` for a number below 1."""
+
+    max_peers: int = MAX_PEERS
+    """Connections open or being dialled, of both kinds. Peers of `join_peer` and `connect` may come on top."""
+    max_parallel: int = MAX_PARALLEL
+    """Dials in progress at a time that the swarm began by itself."""
+    max_client_connections: int | None = None
+    max_server_connections: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_peers", "max_parallel", "max_client_connections", "max_server_connections"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+
+    def room_to_dial(self, links: int, clients: int, explicit: int) -> bool:
+        """Whether one more peer found by topic may be dialled (hyperswarm index.js, `_withinMaxPeers`).
+
+        The more peers are explicit, the smaller the part of the budget that is spent on others.
+        """
+        factor = 1 if explicit == 0 else 2 if explicit < 2 else 3 if explicit < 4 else 4
+        return factor * links < self.max_peers and (
+            self.max_client_connections is None or clients < self.max_client_connections
+        )
+
+    def room_to_accept(self, servers: int) -> bool:
+        return self.max_server_connections is None or servers < self.max_server_connections
+
+
+@dataclass(slots=True)
+class Counters:
+    """See `swarm.stats`."""
+
+    attempted: int = 0
+    dialled: int = 0
+    failed: int = 0
+    dialled_closed: int = 0
+    accepted: int = 0
+    accepted_closed: int = 0
+    refused: int = 0
+    updates: int = 0
+    bans: int = 0
+
+
+class Phase(Enum):
+    RUNNING = auto()
+    SUSPENDED = auto()
+    CLOSED = auto()
+
+
+class Context:
+    __slots__ = ("counters", "effects", "limits", "own_key", "phase", "rng", "schedule")
+
+    def __init__(self, own_key: PublicKey, schedule: Schedule, rng: Random, effects: Effects, limits: Limits) -> None:
+        self.own_key = own_key
+        self.schedule = schedule
+        self.rng = rng
+        self.effects = effects
+        self.limits = limits
+        self.counters = Counters()
+        self.phase = Phase.RUNNING
+
+    @property
+    def running(self) -> bool:
+        return self.phase is Phase.RUNNING
+
+    def soon(self, action: Callable[[], None]) -> Entry:
+        """Call back once whatever is happening now has returned."""
+        return self.schedule.after(0.0, action)
+
+    def emit(self, event: Event) -> None:
+        if isinstance(event, _UPDATES):
+            self.counters.updates += 1
+        self.effects.emit(event)

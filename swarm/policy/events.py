@@ -1,0 +1,111 @@
+"""What a swarm reports, as frozen values. Errors are carried, never raised from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from holepunch.errors import ConnectError
+    from holepunch.keys import PublicKey
+    from swarm.topic import Topic
+
+__all__ = [
+    "BanLifted",
+    "ConnectionClosed",
+    "ConnectionOpened",
+    "DialFailed",
+    "DialStarted",
+    "Event",
+    "PeerBanned",
+    "PeerFound",
+    "RefreshFailed",
+    "TopicRefreshed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFound:
+    """A peer was found under a topic that it was not known to be in."""
+
+    public_key: PublicKey
+    topic: Topic
+
+
+@dataclass(frozen=True, slots=True)
+class DialStarted:
+    public_key: PublicKey
+    attempt: int
+    """0 for the first dial; how many dials or short connections went before otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """A dial ended without a connection. ``str(error)`` says why, and what to do."""
+
+    error: ConnectError
+    public_key: PublicKey
+    will_retry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOpened:
+    public_key: PublicKey
+    is_initiator: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionClosed:
+    public_key: PublicKey
+    is_initiator: bool
+    error: Exception | None
+    """``None`` for a connection that both sides ended in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerBanned:
+    """The swarm banned a peer by itself. `PeerInfo.ban`, which the application calls, is not reported."""
+
+    public_key: PublicKey
+    reason: str
+    seconds: float | None
+    """``None``: until `PeerInfo.unban`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BanLifted:
+    """A ban expired or was lifted."""
+
+    public_key: PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRefreshed:
+    """A topic was announced, looked up, or both."""
+
+    topic: Topic
+    announced: bool
+    found: int
+    """Other peers that this refresh saw, known before or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshFailed:
+    """The DHT could not be asked. The next try comes by itself."""
+
+    topic: Topic
+    retry_in: float
+    """Seconds."""
+
+
+Event = (
+    PeerFound
+    | DialStarted
+    | DialFailed
+    | ConnectionOpened
+    | ConnectionClosed
+    | PeerBanned
+    | BanLifted
+    | TopicRefreshed
+    | RefreshFailed
+)

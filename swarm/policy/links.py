@@ -1,0 +1,117 @@
+"""The table of connections: open, being dialled, or about to be. One for each public key. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from holepunch.errors import ConnectError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from holepunch.signaller import Cancel
+    from swarm.policy.peers import PeerInfo
+
+__all__ = ["Link", "Links", "Messages", "State", "Waiter"]
+
+Messages = Callable[[], tuple[int, int]]
+"""Bytes read and written as messages on a connection: application data and keep-alives, not the stream's header."""
+Waiter = Callable[[int | ConnectError], None]
+"""Gets the link that opened, or why none did."""
+
+
+class State(Enum):
+    ASKING = auto()
+    """A dial that waits for the application to allow the peer. Nothing was sent."""
+    DIALLING = auto()
+    OPEN = auto()
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """One connection from the first thought of it to its end."""
+
+    id: int
+    peer: PeerInfo
+    is_initiator: bool
+    state: State
+    messages: Messages
+    by_application: bool = False
+    """A dial that `Policy.connect` began."""
+    waiters: list[Waiter] = field(default_factory=list)
+    """Callers of `Policy.connect`, while it is no connection yet."""
+    rival: Link | None = None
+    """A connection that the peer began and that waits, verified, for this dial of ours to open or to fail."""
+    cancel_question: Cancel | None = None
+
+
+class Links:
+    """Every link by id, and the one of each key. A rival is found by its id only."""
+
+    __slots__ = ("_by_id", "_by_key", "_last_id", "clients", "dialling", "servers")
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, Link] = {}
+        self._by_key: dict[bytes, Link] = {}
+        self._last_id = 0
+        self.dialling: dict[int, Link] = {}
+        """Those that are no connection yet, oldest first."""
+        self.clients = 0
+        """Dialled by this side, open or not."""
+        self.servers = 0
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def __iter__(self) -> Iterator[Link]:
+        """Over those of now: entries may come and go meanwhile."""
+        return iter(list(self._by_key.values()))
+
+    def __contains__(self, public_key: bytes) -> bool:
+        return public_key in self._by_key
+
+    def new_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
+
+    def get(self, id: int) -> Link | None:
+        return self._by_id.get(id)
+
+    def of(self, public_key: bytes) -> Link | None:
+        return self._by_key.get(public_key)
+
+    def add(self, link: Link) -> None:
+        self._by_id[link.id] = link
+        self._by_key[link.peer.public_key] = link
+        if link.is_initiator:
+            self.clients += 1
+        else:
+            self.servers += 1
+        if link.state is not State.OPEN:
+            self.dialling[link.id] = link
+
+    def opened(self, link: Link) -> None:
+        link.state = State.OPEN
+        del self.dialling[link.id]
+
+    def remove(self, link: Link) -> None:
+        del self._by_id[link.id]
+        del self._by_key[link.peer.public_key]
+        self.dialling.pop(link.id, None)
+        if link.is_initiator:
+            self.clients -= 1
+        else:
+            self.servers -= 1
+
+    def add_rival(self, link: Link, rival: Link) -> None:
+        link.rival = rival
+        self._by_id[rival.id] = rival
+
+    def take_rival(self, link: Link) -> Link | None:
+        rival, link.rival = link.rival, None
+        if rival is not None:
+            del self._by_id[rival.id]
+        return rival

@@ -1,0 +1,318 @@
+"""The swarm: the peers that share a topic, as encrypted streams. The trio block around policy, DHT and connections.
+
+A thin shell: what is decided is in `swarm.policy`, what is done about it in `swarm.driver`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Self, TypeVar, final
+
+import trio
+
+from holepunch.errors import ConnectError
+from holepunch.keys import KeyPair, PublicKey
+from swarm.arrivals import Arrivals
+from swarm.awaiting import Waiters
+from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP
+from swarm.dht.dht import DHT
+from swarm.dht.listener import decide
+from swarm.discovery import Discovery
+from swarm.driver import Driver
+from swarm.eventstream import EventStreams
+from swarm.policy.context import MAX_PARALLEL, MAX_PEERS, Limits
+from swarm.policy.policy import Policy
+from swarm.topic import Topic
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+    from types import TracebackType
+
+    from holepunch.core import Random
+    from holepunch.udp import Network
+    from swarm.connection import Connection
+    from swarm.policy.events import Event
+    from swarm.policy.peers import PeerInfo
+    from swarm.stats import Stats
+
+__all__ = ["Swarm"]
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+FAREWELL = 1.0
+"""Seconds at the end of the block for unannouncing."""
+DELIVERY = 2.0
+"""Seconds at the end of the block for what was sent on connections that were ended by then."""
+DELIVERY_AFTER_ERROR = 1.0
+"""The same when the block is left by an exception or a cancellation."""
+
+
+@final
+class Swarm:
+    """Peers by topic.
+
+    ::
+
+        async with Swarm() as swarm:
+            swarm.join("rooms/python")
+            async for connection in swarm:
+                await connection.send_all(b"hello")
+
+    There is no I/O before the block; every task and socket ends with it. Leaving it waits, at most 2 s, for what was
+    sent on connections that were ended by `send_eof` or `aclose`, and unannounces; after an exception or a
+    cancellation at most 1 s. Then every connection is destroyed. Later use raises ``trio.ClosedResourceError``.
+    """
+
+    def __init__(
+        self,
+        identity: KeyPair | str | os.PathLike[str] | None = None,
+        *,
+        bootstrap: Iterable[str] = PUBLIC_BOOTSTRAP,
+        host: str = "0.0.0.0",
+        port: int = 0,
+        max_peers: int = MAX_PEERS,
+        max_parallel: int = MAX_PARALLEL,
+        max_client_connections: int | None = None,
+        max_server_connections: int | None = None,
+        allow: Callable[..., bool | Awaitable[bool]] | None = None,
+        network: Network | None = None,
+        rng: Random | None = None,
+    ) -> None:
+        """``identity``: a key pair, the path of a file with one (created on first use), or None: a fresh key.
+
+        ``bootstrap``, ``host``, ``port``: see `DHT`. ``allow(public_key)`` or ``allow(public_key, topics)``, which may
+        be async, is asked about each peer before it is dialled or accepted: False bans it, and it hears nothing.
+        ``network`` and ``rng`` replace the system's, for tests. Raises ``ValueError`` and ``TypeError`` for misuse.
+        """
+        if identity is None:
+            identity = KeyPair.generate()
+        elif isinstance(identity, str | os.PathLike):
+            identity = KeyPair.load_or_create(identity)
+        elif not isinstance(identity, KeyPair):
+            raise TypeError(f"identity is a KeyPair, a path or None, got {type(identity).__name__}")
+        if allow is not None and not callable(allow):
+            raise TypeError(f"allow is called with a public key, got {allow!r}")
+        self._key_pair = identity
+        self._limits = Limits(max_peers, max_parallel, max_client_connections, max_server_connections)
+        self._allow = allow
+        self._rng = rng or random.SystemRandom()
+        self.dht = DHT(bootstrap=bootstrap, host=host, port=port, key_pair=identity, network=network, rng=self._rng)
+        self._arrivals = Arrivals(max_peers)
+        self._events = EventStreams()
+        self._waiters = Waiters("swarm")
+        self._driver = Driver(self.dht, identity, self._ask, self._arrivals.put, self._events.emit)
+        self._policy: Policy | None = None
+        self._stack = AsyncExitStack()
+        self._nursery: trio.Nursery
+
+    # -- the block ---------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        if self._policy is not None:
+            raise RuntimeError("a swarm is entered once; make a new one")
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.dht)
+            self._nursery = self.dht.nursery
+            self._policy = self._driver.policy = Policy(
+                self._key_pair.public_key,
+                self.dht.schedule,
+                self._rng,
+                self._driver,
+                limits=self._limits,
+                asks=self._allow is not None,
+            )
+            self._decide = decide(self._allow, self._nursery) if self._allow is not None else None
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        with trio.CancelScope(shield=True) as scope:
+            scope.deadline = trio.current_time() + (DELIVERY if error is None else DELIVERY_AFTER_ERROR)
+            await self._say_goodbye()
+        self._waiters.close()
+        self._arrivals.close()
+        self._events.close()
+        return await self._stack.__aexit__(kind, error, trace)
+
+    async def _say_goodbye(self) -> None:
+        """Unannounce everything, while what was sent is delivered."""
+        policy = self._running()
+        self.dht.turn()
+        left, stopped = trio.Event(), trio.Event()
+        policy.close(left.set)
+        self._driver.stop_listening(stopped.set)
+        with trio.move_on_after(FAREWELL):
+            await left.wait()
+            await stopped.wait()
+        await self.dht.settled()
+
+    def _running(self) -> Policy:
+        if self._policy is None:
+            raise RuntimeError("the swarm is not running: use it inside `async with Swarm() as swarm:`")
+        return self._policy
+
+    def _turn(self) -> Policy:
+        """Before anything is asked of the policy: it is told the time."""
+        policy = self._running()
+        self._waiters.check()
+        self.dht.turn()
+        return policy
+
+    async def _wait(self, begin: Callable[[Callable[[T], None]], object]) -> T:
+        self._turn()
+        return await self._waiters.ask(lambda done, _: _begun(begin, done))
+
+    # -- topics and peers --------------------------------------------------------------------------------------------
+
+    def join(
+        self, topic: str | bytes | Topic, *, server: bool = True, client: bool = True, limit: int | None = None
+    ) -> Discovery:
+        """Meet the peers of a topic, until it is left. Returns at once; connections come by iteration.
+
+        ``topic``: a name, which is hashed (SHA-256 of its UTF-8 form), exactly 32 bytes, or a `Topic`. ``server``:
+        announce the own key under it; ``client``: look it up and dial who is there. ``limit``: dial at most so many
+        because of one search. Raises ``ValueError`` for bytes of another length, or without either mode, and
+        ``RuntimeError`` outside the block.
+        """
+        parsed = Topic.parse(topic)
+        if self._policy is None or self._waiters.closed:
+            raise RuntimeError("join inside the block: `async with Swarm() as swarm: swarm.join(...)`")
+        return Discovery(self, self._turn().join(parsed, server=server, client=client, limit=limit))
+
+    async def leave(self, topic: str | bytes | Topic) -> None:
+        """End every session of a topic; unannounced when this returns. Its connections stay open."""
+        parsed = Topic.parse(topic)
+        policy = self._turn()
+        await self._wait(lambda done: policy.leave(parsed, lambda: done(None)))
+
+    def join_peer(self, key: bytes | str) -> None:
+        """Connect to this peer, and again whenever the connection is lost, until `leave_peer`."""
+        public_key = PublicKey.parse(key)
+        self._turn().join_peer(public_key)
+
+    def leave_peer(self, key: bytes | str) -> None:
+        """Connect to this peer no more for its own sake. An open connection stays."""
+        public_key = PublicKey.parse(key)
+        self._turn().leave_peer(public_key)
+
+    async def connect(self, key: bytes | str) -> Connection:
+        """The connection to this peer: the one there is, or a new one, which goes to the caller only.
+
+        Raises `ConnectError`, which says what was tried and what to do, and `BootstrapError`.
+        """
+        public_key = PublicKey.parse(key)
+        policy = self._turn()
+        if policy.connection(public_key) is None:
+            if public_key == self.public_key:
+                raise ValueError("a swarm does not connect to its own public key")
+            await self.dht.bootstrapped()
+            self._turn()
+        link: int | ConnectError = await self._waiters.ask(lambda done, _: policy.connect(public_key, done))
+        if isinstance(link, ConnectError):
+            raise link
+        return self._driver.connection(link)
+
+    async def flush(self) -> bool:
+        """Wait until every topic was refreshed and every peer known by then was tried once. It promises no connection.
+
+        False when the swarm is suspended meanwhile. Raises `BootstrapError` when no bootstrap node answers.
+        """
+        policy = self._turn()
+        return await self._flushed(policy.flush)
+
+    async def _flushed(self, begin: Callable[[Callable[[bool], None]], None]) -> bool:
+        done = await self._wait(begin)
+        if not done and not self.dht.reachable:
+            await self.dht.bootstrapped()
+        return done
+
+    # -- connections -------------------------------------------------------------------------------------------------
+
+    def __aiter__(self) -> Self:
+        self._running()
+        return self
+
+    async def __anext__(self) -> Connection:
+        return await self._arrivals.get()
+
+    async def serve(
+        self,
+        handler: Callable[[Connection], Awaitable[object]],
+        *,
+        strict: bool = False,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Run ``handler(connection)`` in a task of its own for each connection, until cancelled.
+
+        A connection that its handler leaves open is closed after it. An error in a handler is logged and ends that
+        connection only; with ``strict`` it ends `serve`, as trio's nurseries do.
+        """
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            async for connection in self:
+                nursery.start_soon(self._handle, handler, connection, strict)
+
+    async def _handle(
+        self, handler: Callable[[Connection], Awaitable[object]], connection: Connection, strict: bool
+    ) -> None:
+        try:
+            async with connection:
+                await handler(connection)
+        except Exception as error:
+            if strict:
+                raise
+            lost = isinstance(error, trio.BrokenResourceError)
+            logger.log(
+                logging.INFO if lost else logging.ERROR,
+                "the handler of a connection with %s failed: %s",
+                connection.remote_public_key,
+                error,
+                exc_info=None if lost else error,
+            )
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """Those that are open now."""
+        return tuple(self._driver.connections)
+
+    # -- state -------------------------------------------------------------------------------------------------------
+
+    @property
+    def public_key(self) -> PublicKey:
+        return self._key_pair.public_key
+
+    @property
+    def peers(self) -> Mapping[bytes, PeerInfo]:
+        """What is known of each peer, by public key; a live view."""
+        return self._running().peers
+
+    def stats(self) -> Stats:
+        return self._running().stats()
+
+    def events(self) -> AsyncIterator[Event]:
+        """What happens from now on, as frozen values (`swarm.policy.events`). Several tasks may listen, each to all.
+
+        A listener that falls 1024 events behind loses the newest.
+        """
+        self._running()
+        return self._events.listen()
+
+    def _ask(
+        self, answer: Callable[[bool | None], None], public_key: PublicKey, topics: Sequence[Topic]
+    ) -> None:
+        assert self._decide is not None
+        self._decide(answer, public_key, topics)
+
+    def __repr__(self) -> str:
+        return f"<Swarm {self.public_key.short}>"
+
+
+def _begun(begin: Callable[[Callable[[T], None]], object], done: Callable[[T], None]) -> None:
+    """What goes on even when nobody waits for its end any more: leaving a topic, say."""
+    begin(done)

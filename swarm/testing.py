@@ -1,0 +1,66 @@
+"""A DHT on one machine, for tests: of real nodes over real sockets on loopback, or over a virtual network."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Self
+
+import trio
+
+from holepunch.nursery import hidden_nursery
+from swarm.dht.dht import DHT
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from holepunch.udp import Network
+
+__all__ = ["Testnet"]
+
+
+class Testnet:
+    """``async with Testnet(3) as net: Swarm(bootstrap=net.bootstrap, host="127.0.0.1")``
+
+    Every node stores and relays from the start, the first one too. All end with the block.
+    """
+
+    __test__ = False  # not a test case, whatever its name
+
+    def __init__(self, nodes: int = 3, *, host: str = "127.0.0.1", network: Network | None = None) -> None:
+        if nodes < 1:
+            raise ValueError(f"a network has at least one node, got {nodes}")
+        self._count = nodes
+        self._host = host
+        self._network = network
+        self._stack = AsyncExitStack()
+        self.nodes: list[DHT] = []
+
+    @property
+    def bootstrap(self) -> list[str]:
+        """What to give to `Swarm` and `DHT`, and to Node's peers."""
+        return [str(self.nodes[0].local_address)]
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            nursery = await stack.enter_async_context(hidden_nursery())
+            first = DHT(bootstrap=(), host=self._host, network=self._network, public_host=self._host)
+            self.nodes.append(await nursery.start(self._run, first))
+            for _ in range(self._count - 1):
+                node = DHT(
+                    bootstrap=self.bootstrap, host=self._host, network=self._network, ephemeral=False, firewalled=False
+                )
+                self.nodes.append(await nursery.start(self._run, node))
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._stack.__aexit__(kind, error, trace)
+
+    async def _run(self, node: DHT, task_status: trio.TaskStatus[DHT]) -> None:
+        # in a task of its own: hundreds of nested blocks are deeper than the interpreter's stack
+        async with node:
+            await node.bootstrapped()
+            task_status.started(node)
+            await trio.sleep_forever()

@@ -1,0 +1,117 @@
+"""What holds for every test: it leaves no file descriptor, socket or task behind.
+
+A test marked ``private_network("COMMAND", ...)`` runs in a network namespace of its own, with the loopback interface
+and what the commands add to it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from tests.tools import need
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+INSIDE = "TEST_PRIVATE_NETWORK"
+"""Set in the environment of a test run that is in its namespace already."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "private_network(*commands): run in a network namespace prepared by commands")
+
+
+# -- leaks -----------------------------------------------------------------------------------------------------------
+
+
+def _descriptors() -> set[str]:
+    """Every open file descriptor and what it refers to, so that a number used again for something else is new."""
+    found = set()
+    for number in os.listdir("/dev/fd"):
+        try:
+            found.add(f"{number}: {os.readlink(f'/dev/fd/{number}')}")
+        except OSError:
+            continue  # the directory just listed, or a system without links here
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_descriptor() -> Iterator[None]:
+    before = _descriptors()
+    yield
+    # no garbage collection first: what only that closes is a leak
+    leaked = _descriptors() - before
+    assert not leaked, f"left open: {sorted(leaked)}"
+
+
+def _system_tasks() -> set[trio.lowlevel.Task]:
+    """Tasks outside every test's own nurseries: the only ones that can outlive the blocks of a test."""
+    root = trio.lowlevel.current_root_task()
+    assert root is not None
+    return {task for nursery in root.child_nurseries for task in nursery.child_tasks}
+
+
+def _leaves_no_task(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def watched(*args: Any, **kwargs: Any) -> None:
+        before = _system_tasks()
+        await test(*args, **kwargs)
+        leaked = _system_tasks() - before
+        assert not leaked, f"still running: {sorted(task.name for task in leaked)}"
+
+    return watched
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not isinstance(item, pytest.Function):
+            continue
+        hypothesis = getattr(item.obj, "hypothesis", None)
+        if hypothesis is not None and inspect.iscoroutinefunction(hypothesis.inner_test):
+            hypothesis.inner_test = _leaves_no_task(hypothesis.inner_test)
+        elif inspect.iscoroutinefunction(item.obj):
+            item.obj = _leaves_no_task(item.obj)
+
+
+# -- private networks ------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _namespace() -> list[str]:
+    """The command that runs another one in a network namespace of its own."""
+    unshare = [need("unshare"), "--net"]
+    if os.geteuid() != 0:
+        unshare.append("--map-root-user")
+    need("ip")
+    if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine allows no network namespaces here")
+    return unshare
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    marker = pyfuncitem.get_closest_marker("private_network")
+    if marker is None or INSIDE in os.environ:
+        return None
+    script = "\n".join(["set -e", "ip link set lo up", *marker.args, 'exec "$@"'])
+    test = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", pyfuncitem.nodeid]
+    done = subprocess.run(
+        [*_namespace(), "sh", "-c", script, "sh", *test],
+        cwd=pyfuncitem.config.rootpath,
+        env={**os.environ, INSIDE: "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        pytest.fail(f"in a network namespace of its own:\n{done.stdout}{done.stderr}", pytrace=False)
+    return True

@@ -1,0 +1,416 @@
+"""Queries: who is asked, in which order, when they end, and what is committed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from holepunch.address import Address
+from swarm.dht.ids import node_id
+from swarm.dht.maintenance import HINTS_PER_TICK
+from swarm.dht.packets import DOWN_HINT, RequestPacket, decode_address
+from swarm.dht.query import MAX_ADDRESSES, Commit, Query
+from swarm.dht.table import Contact, K
+from tests.dht.simnet import Puppet, SimNet, closest, nearest
+
+if TYPE_CHECKING:
+    from swarm.dht.rpc import Reply
+
+GET = 40
+PUT = 41
+TARGET = bytes(range(32))
+TOKEN = bytes(32)
+
+Answer = Callable[[RequestPacket], dict[str, Any] | None]
+
+
+def some_addresses(count: int, seed: int = 0) -> list[Address]:
+    """Nearest to the target first."""
+    rng = random.Random(seed)
+    made = {Address(f"20.{rng.randrange(256)}.{rng.randrange(256)}.1", rng.randrange(1, 65536)) for _ in range(count)}
+    return nearest(list(made), TARGET)
+
+
+def naming(closer: Sequence[Address], **fields: Any) -> Answer:
+    """Answer everyone with the same closer nodes."""
+    return lambda request: {"closer": list(closer), "token": TOKEN, **fields}
+
+
+class Scene:
+    """One node that queries, among puppets."""
+
+    def __init__(self, bootstrap: Sequence[Address] = (), table: Sequence[Address] = (), **options: Any) -> None:
+        self.net = SimNet()
+        self.host = self.net.host(bootstrap=bootstrap, **options)
+        self.node = self.host.node
+        self.node.bootstrapped = True
+        for address in table:
+            self.node.table.add(Contact(node_id(address), address, None, self.node.maintenance.tick))
+        self.replies: list[Reply] = []
+        self.ended: list[Query] = []
+
+    def puppets(self, addresses: Sequence[Address], answer: Answer | None) -> list[Puppet]:
+        return [self.net.puppet(address, answer) for address in addresses]
+
+    def query(self, **options: Any) -> Query:
+        return self.node.query(TARGET, GET, b"?", on_reply=self.replies.append, on_end=self.ended.append, **options)
+
+    def finish(self, **options: Any) -> Query:
+        query = self.query(**options)
+        self.net.run_until(lambda: self.ended)
+        return query
+
+
+# -- searching
+
+
+def test_search_ends_at_the_truly_closest_nodes() -> None:
+    net = SimNet(seed=7)
+    first = net.first()
+    hosts = [first, *net.persistent(100, first)]
+    missed = 0
+    for n in range(20):
+        target = random.Random(n).randbytes(32)
+        asker = hosts[5 * n]
+        query = net.find_node(asker, target)
+        true = closest([host for host in hosts if host is not asker], target)
+        assert query.closest_nodes[:10] == true[:10]
+        missed += len(set(true) - set(query.closest_nodes))
+    # nodes name the closest of their tables in an order that is not quite by distance
+    assert missed <= 0.02 * 20 * K
+
+
+def test_search_on_a_lossy_network_waits_for_retries() -> None:
+    net = SimNet(seed=3)
+    first = net.first()
+    hosts = [first, *net.persistent(15, first)]
+    net.loss = 0.3
+    query = net.find_node(hosts[7], TARGET)
+    assert query.closest_nodes == closest([host for host in hosts if host is not hosts[7]], TARGET)
+    assert query.errors == 0
+
+
+def test_search_follows_the_nodes_it_is_told_of() -> None:
+    chain = some_addresses(30)[::-1]
+    scene = Scene(bootstrap=chain[:1])
+    for address, closer in zip(chain, [*([a] for a in chain[1:]), []], strict=True):
+        scene.net.puppet(address, naming(closer))
+    query = scene.finish()
+    assert query.closest_nodes == chain[::-1][:K]
+    assert query.successes == 30
+    assert [reply.from_ for reply in scene.replies] == chain
+
+
+def test_every_node_is_asked_the_same_once() -> None:
+    everyone = some_addresses(15)
+    scene = Scene(bootstrap=everyone[:2])
+    puppets = scene.puppets(everyone, naming(everyone))
+    scene.finish()
+    for puppet in puppets:
+        assert [(r.command, r.target, r.value, r.token) for _, _, r in puppet.heard] == [(GET, TARGET, b"?", None)]
+
+
+def test_reading_of_a_list_stops_at_the_first_node_that_is_not_closer() -> None:
+    near = some_addresses(45)
+    scene = Scene(table=near[:K])
+    scene.puppets(near[1:], naming([]))
+    scene.net.puppet(near[0], naming([near[30], near[5]]))
+    unlisted = scene.net.puppet(near[40], naming([]))
+    query = scene.query()
+    scene.net.run(0.5)
+    assert scene.ended
+    assert query.closest_nodes == near[:K]
+    assert unlisted.heard == []
+
+
+def test_nodes_without_id_answer_but_are_never_among_the_closest() -> None:
+    addresses = some_addresses(3)
+    scene = Scene(bootstrap=addresses)
+    for address in addresses:
+        scene.net.puppet(address, naming([]), persistent=False)
+    query = scene.finish()
+    assert len(scene.replies) == 3
+    assert query.closest == []
+
+
+def test_error_replies_are_read_for_closer_nodes_only() -> None:
+    unwilling, willing = some_addresses(2)
+    scene = Scene(bootstrap=[unwilling])
+    scene.net.puppet(unwilling, naming([willing], error=1))
+    scene.net.puppet(willing, naming([]))
+    query = scene.finish()
+    assert [reply.from_ for reply in scene.replies] == [willing]
+    assert query.closest_nodes == [willing]
+    assert (query.successes, query.errors) == (1, 1)
+
+
+def test_filtered_own_and_impossible_addresses_are_not_asked() -> None:
+    bootstrap, good, stray = some_addresses(3)
+    scene = Scene(bootstrap=[bootstrap], node_filter=lambda address: address != stray)
+    scene.node.rpc.table.rebuild(node_id(scene.host.address))
+    odd = [scene.host.address, stray, Address("0.0.0.1", 5), Address("224.0.0.1", 5), Address("20.0.0.1", 0), good]
+    puppets = {address: scene.net.puppet(address, naming([])) for address in odd[1:]}
+    scene.net.puppet(bootstrap, naming(odd))
+    scene.finish()
+    assert [address for address, puppet in puppets.items() if puppet.heard] == [good]
+
+
+def test_query_without_anybody_to_ask_ends_after_it_was_started() -> None:
+    scene = Scene()
+    query = scene.query()
+    assert not query.ended
+    scene.net.run(0)
+    assert scene.ended == [query]
+    assert query.ended
+
+
+def test_ten_are_asked_at_a_time() -> None:
+    scene = Scene(table=some_addresses(K))
+    puppets = scene.puppets(some_addresses(K), None)
+    scene.query()
+    scene.net.run(0.9)
+    assert sum(bool(puppet.heard) for puppet in puppets) == 10
+
+
+# -- silence
+
+
+def test_slow_nodes_give_up_their_place_after_a_second() -> None:
+    scene = Scene(table=some_addresses(K))
+    puppets = scene.puppets(some_addresses(K), None)
+    scene.query()
+    scene.net.run(1.5)
+    assert sum(bool(puppet.heard) for puppet in puppets) == K
+
+
+def test_silent_node_is_asked_six_times_in_six_seconds() -> None:
+    (silent,) = some_addresses(1)
+    scene = Scene(bootstrap=[silent])
+    puppet = scene.net.puppet(silent, None)
+    query = scene.query()
+    scene.net.run(5.99)
+    assert not scene.ended
+    scene.net.run(0.01)
+    assert scene.ended == [query]
+    assert len(puppet.heard) == 6
+    assert query.errors == 1
+
+
+def test_search_does_not_wait_for_slow_nodes_once_twenty_answered() -> None:
+    near = some_addresses(K + 3)
+    scene = Scene(bootstrap=[near[-1]])
+    scene.puppets(near[:3], None)
+    scene.puppets(near[3:], naming(near))
+    query = scene.query()
+    scene.net.run(1.5)
+    assert scene.ended == [query]
+    assert query.closest_nodes == near[3:]
+
+
+def test_late_replies_change_nothing() -> None:
+    near = some_addresses(K + 1)
+    scene = Scene(bootstrap=[near[-1]])
+    scene.puppets(near[1:], naming(near))
+    late = scene.net.puppet(near[0], None)
+    query = scene.finish()
+    late.answer = naming([])
+    count = len(scene.replies)
+    scene.net.run(10)
+    assert len(scene.replies) == count
+    assert near[0] not in query.closest_nodes
+
+
+def test_node_that_is_down_leaves_the_table_and_who_named_it_is_told() -> None:
+    down, *referrers = some_addresses(4)
+    scene = Scene(bootstrap=referrers[:2], table=[down])
+    told = scene.puppets(referrers[:2], naming([down]))
+    told.append(scene.net.puppet(referrers[2], None))
+    scene.finish()
+    assert node_id(down) not in scene.node.table
+    scene.net.run(1)
+    for puppet in told[:2]:
+        hints = [r for _, _, r in puppet.heard if r.internal]
+        assert [(r.command, decode_address(r.value or b""), r.target) for r in hints] == [(DOWN_HINT, down, None)]
+    assert told[2].heard == []
+
+
+def test_who_names_a_node_known_to_be_down_is_told_too() -> None:
+    down, helper, late = some_addresses(3)
+    scene = Scene(bootstrap=[helper])
+    scene.net.puppet(helper, naming([down, late]))
+    answers = iter([None] * 5)
+    puppet = scene.net.puppet(late, lambda request: next(answers, {"closer": [down]}))
+    scene.finish()
+    scene.net.run(1)
+    assert [decode_address(r.value or b"") for _, _, r in puppet.heard if r.command == DOWN_HINT] == [down]
+
+
+def test_hints_are_bounded_per_tick() -> None:
+    bad = some_addresses(200)
+    scene = Scene(bootstrap=[Address("9.9.9.9", 9)])
+    liar = scene.net.puppet(Address("9.9.9.9", 9), naming(bad[:40]))
+    others = [Address("9.9.9.8", n + 1) for n in range(2)]
+    for n, other in enumerate(others):
+        scene.net.puppet(other, naming(bad[40 * (n + 1) : 40 * (n + 2)]))
+    scene.node.bootstrap = [liar.address, *others]
+    scene.finish()
+    scene.net.run(10)
+    hints = sum(r.command == DOWN_HINT for puppet in (liar,) for _, _, r in puppet.heard)
+    assert 0 < hints <= HINTS_PER_TICK
+
+
+def test_endless_made_up_addresses_end_the_search_all_the_same() -> None:
+    rng = random.Random(5)
+    scene = Scene(bootstrap=[Address("9.9.9.9", 9)])
+
+    def invent(request: RequestPacket) -> dict[str, Any]:
+        made = [Address(f"30.{rng.randrange(256)}.{rng.randrange(256)}.9", rng.randrange(1, 65536)) for _ in range(40)]
+        for address in made:
+            scene.net.puppet(address, invent, persistent=False)
+        return {"closer": made}
+
+    scene.net.puppet(Address("9.9.9.9", 9), invent)
+    query = scene.finish()
+    assert query.successes <= MAX_ADDRESSES
+
+
+def test_suspending_ends_queries_and_blames_nobody() -> None:
+    table = some_addresses(K)
+    scene = Scene(table=table)
+    scene.query()
+    scene.net.run(0.5)
+    scene.node.suspend()
+    scene.net.run(1)
+    assert len(scene.ended) == 1
+    assert len(scene.node.table) == K
+
+
+def test_cancelled_query_says_nothing_more() -> None:
+    everyone = some_addresses(15)
+    scene = Scene(bootstrap=everyone[:5])
+    scene.puppets(everyone, naming(everyone))
+    query = scene.query(commit=lambda reply: Commit(PUT, None))
+    scene.net.run(0.012)
+    query.cancel()
+    heard = len(scene.replies)
+    scene.net.run(20)
+    assert len(scene.replies) == heard < 15
+    assert scene.ended == []
+    assert query.ended
+
+
+# -- seeds
+
+
+def test_bootstrap_nodes_are_asked_before_table_and_given_nodes() -> None:
+    bootstrap, from_table, given = (some_addresses(2, seed=n) for n in range(3))
+    scene = Scene(bootstrap=bootstrap, table=from_table)
+    puppets = {address: scene.net.puppet(address, naming([])) for address in [*bootstrap, *from_table, *given]}
+    scene.net.delay = 0
+    scene.finish(nodes=given, concurrency=1)
+    order = sorted(puppets, key=lambda address: puppets[address].heard[0][0])
+    assert len(order) == 6
+    times = [puppets[address].heard[0][0] for address in order]
+    assert times == sorted(times)
+
+
+def test_twenty_given_nodes_keep_the_table_out_and_go_slowly_first() -> None:
+    given = some_addresses(K)
+    scene = Scene(table=some_addresses(5, seed=9), bootstrap=some_addresses(2, seed=8))
+    puppets = scene.puppets(given, None)
+    others = scene.puppets([*some_addresses(5, seed=9), *some_addresses(2, seed=8)], naming([]))
+    scene.query(nodes=given)
+    scene.net.run(0.5)
+    # the first round goes out at once; then three at a time until ten have answered
+    assert [bool(puppet.heard) for puppet in puppets] == [True] * 10 + [False] * 10
+    assert not any(puppet.heard for puppet in others)
+
+
+def test_given_nodes_of_no_use_are_made_up_for_from_the_table() -> None:
+    table = some_addresses(5, seed=9)
+    scene = Scene(table=table)
+    scene.puppets(table, naming([]))
+    query = scene.finish(nodes=some_addresses(K))
+    assert query.closest_nodes == nearest(table, TARGET)
+
+
+def test_only_the_given_nodes_are_asked_when_told_so() -> None:
+    given, table = some_addresses(3), some_addresses(5, seed=9)
+    scene = Scene(table=table, bootstrap=some_addresses(2, seed=8))
+    others = scene.puppets([*table, *some_addresses(2, seed=8)], naming([]))
+    scene.puppets(given, naming(table))
+    query = scene.finish(nodes=given, only_nodes=True)
+    assert query.closest_nodes == given
+    assert not any(puppet.heard for puppet in others)
+
+
+def test_query_waits_for_bootstrap_nodes_that_must_be_resolved_first() -> None:
+    (address,) = some_addresses(1)
+    scene = Scene()
+    scene.net.puppet(address, naming([]))
+    asked: list[Callable[[Sequence[Address]], None]] = []
+    scene.node.resolve = asked.append
+    scene.query()
+    scene.net.run(5)
+    assert not scene.ended
+    asked[0]([address])
+    scene.net.run(1)
+    assert scene.ended[0].closest_nodes == [address]
+
+
+# -- committing
+
+
+def test_commit_goes_to_each_of_the_closest_with_its_own_token() -> None:
+    everyone = some_addresses(30)
+    scene = Scene(bootstrap=everyone[-3:])
+    puppets = [
+        scene.net.puppet(a, naming(everyone[:K], token=bytes([n]) * 32, value=b"v")) for n, a in enumerate(everyone)
+    ]
+    query = scene.finish(commit=lambda reply: Commit(PUT, reply.from_.host.encode()))
+    for n, puppet in enumerate(puppets):
+        puts = [r for _, _, r in puppet.heard if r.command == PUT]
+        expected = [(bytes([n]) * 32, TARGET, puppet.address.host.encode(), False)] if n < K else []
+        assert [(r.token, r.target, r.value, r.internal) for r in puts] == expected
+    assert len(query.commits) == K
+
+
+def test_query_ends_when_all_commits_were_answered_or_given_up() -> None:
+    good, refusing, silent = some_addresses(3)
+    scene = Scene(bootstrap=[good, refusing, silent])
+    scene.net.puppet(good, naming([]))
+    scene.net.puppet(refusing, lambda r: {"error": 17} if r.command == PUT else {})
+    scene.net.puppet(silent, lambda r: None if r.command == PUT else {})
+    query = scene.query(commit=lambda reply: Commit(PUT, b""))
+    scene.net.run(3.9)
+    assert not scene.ended
+    scene.net.run(0.5)
+    assert scene.ended == [query]
+    assert sorted(reply.error for reply in query.commits) == [0, 17]
+
+
+@pytest.mark.parametrize("answering", [True, False])
+def test_query_with_nothing_to_commit_ends_all_the_same(answering: bool) -> None:
+    (address,) = some_addresses(1)
+    scene = Scene(bootstrap=[address])
+    scene.net.puppet(address, naming([]) if answering else None)
+    query = scene.finish(commit=lambda reply: None)
+    assert query.commits == []
+    assert len(query.closest) == answering
+
+
+def test_forced_query_sends_once_and_past_the_window() -> None:
+    (address,) = some_addresses(1)
+    scene = Scene(bootstrap=[address])
+    puppet = scene.net.puppet(address, None)
+    for _ in range(100):
+        scene.node.ping(Address("9.9.9.9", 9), lambda reply: None)
+    query = scene.query(force=True)
+    scene.net.run(0.1)
+    assert len(puppet.heard) == 1
+    scene.net.run(1)
+    assert scene.ended == [query]
+    assert len(puppet.heard) == 1

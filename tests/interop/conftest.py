@@ -1,0 +1,71 @@
+"""A DHT of each kind, and pairs of peers connected through it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.interop.ends import End
+from tests.interop.peers import DHT_COMMANDS, HERE, Peer
+from tests.tools import need
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    import trio
+
+    Start = Callable[[str], Awaitable[Peer]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def node_packages() -> None:
+    """The real Hyperswarm, which every test here needs."""
+    need("node")
+    if not (HERE / "node_modules").is_dir():
+        need("npm")
+        subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=HERE, check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="session", params=["node", "python"], ids=lambda kind: f"dht-of-{kind}")
+def dht(request: pytest.FixtureRequest) -> Iterator[str]:
+    """``host:port`` of a DHT made of one kind of node only."""
+    with subprocess.Popen(DHT_COMMANDS[request.param], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())["bootstrap"][0]
+        finally:
+            process.stdin.close()
+            process.wait(10)
+
+
+@pytest.fixture
+def start(nursery: trio.Nursery, dht: str) -> Start:
+    """Start one more peer of a kind on this DHT; it is killed at the end of the test."""
+
+    async def start(kind: str, seed: bytes | None = None) -> Peer:
+        peer: Peer = await nursery.start(Peer(kind, dht, seed).run)
+        return peer
+
+    return start
+
+
+@pytest.fixture(params=["node-python", "python-node", "node-node"])
+def sides(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Of which kind is the server, that announces, and of which the client, that looks up and dials."""
+    server, client = request.param.split("-")
+    return server, client
+
+
+@pytest.fixture
+async def ends(start: Start, sides: tuple[str, str]) -> tuple[End, End]:
+    """Two peers connected by topic: the one that announced, and the one that looked up and dialled."""
+    topic = os.urandom(32).hex()
+    server, client = [await start(kind) for kind in sides]
+    await server.call("join", topic=topic, client=False)
+    await client.call("join", topic=topic, server=False)
+    return End(server, await server.connection(client)), End(client, await client.connection(server))

@@ -1,0 +1,198 @@
+// One Hyperswarm peer of Node, driven by JSON lines.   node peer.js HOST:PORT SEED
+//
+// In:  {"id": 1, "do": NAME, ...}   one command a line; commands of one peer may overlap
+// Out: {"event": "ready", "key": HEX}, {"event": "connection", "conn": N, "remote": HEX, "initiator": BOOL},
+//      {"id": 1, "result": {...}} or {"id": 1, "error": TEXT}
+// It ends at the end of input, after leaving the DHT. peer.py is the same in Python.
+'use strict'
+
+const { createHash } = require('crypto')
+const { createInterface } = require('readline')
+const DHT = require('hyperdht')
+const Hyperswarm = require('hyperswarm')
+
+const HOST = '127.0.0.1'
+const WRITE = 65536
+
+const [bootstrap, seed] = process.argv.slice(2)
+const dht = new DHT({ bootstrap: [bootstrap], host: HOST })
+const keyPair = DHT.keyPair(Buffer.from(seed, 'hex'))
+const swarm = new Hyperswarm({ dht, keyPair })
+
+const report = (line) => console.log(JSON.stringify(line))
+const sha256 = (data) => createHash('sha256').update(data).digest('hex')
+const contentOf = (seed, length) => createHash('shake256', { outputLength: length }).update(seed).digest()
+
+// What arrived on one connection and was not asked for yet, and who waits for more of it.
+class Inbox {
+  constructor(stream) {
+    this.stream = stream
+    this.frames = []
+    this.messages = []
+    this.ended = false
+    this.error = null
+    this.changed = () => {}
+    const change = () => this.changed()
+    stream.on('data', (data) => this.frames.push(data) && change())
+    stream.on('message', (data) => this.messages.push(data) && change())
+    stream.on('end', () => (this.ended = true) && change())
+    stream.on('error', (error) => (this.error = error) && change())
+    stream.on('close', change)
+  }
+
+  // Resolves once `ready` holds, or no more can come.
+  async until(ready) {
+    while (!ready() && !this.ended && !this.stream.destroyed) {
+      await new Promise((resolve) => (this.changed = resolve))
+    }
+  }
+
+  async bytes(length) {
+    const have = () => this.frames.reduce((sum, frame) => sum + frame.length, 0)
+    await this.until(() => have() >= length)
+    const data = Buffer.concat(this.frames)
+    this.frames = data.length > length ? [data.subarray(length)] : []
+    const taken = data.subarray(0, length)
+    return { bytes: taken.length, sha256: sha256(taken), ended: this.ended, error: this.error && this.error.message }
+  }
+}
+
+const connections = new Map()
+let opened = 0
+
+function adopt(stream) {
+  const conn = ++opened
+  const inbox = new Inbox(stream)
+  connections.set(conn, inbox)
+  report({ event: 'connection', conn, remote: stream.remotePublicKey.toString('hex'), initiator: stream.isInitiator })
+  return conn
+}
+
+async function write(stream, data) {
+  if (!stream.write(data)) await new Promise((resolve) => stream.once('drain', resolve).once('close', resolve))
+}
+
+const target = (hex) => Buffer.from(hex, 'hex')
+
+const commands = {
+  async join({ topic, server = true, client = true }) {
+    return { flushed: await swarm.join(target(topic), { server, client }).flushed() }
+  },
+
+  async leave({ topic }) {
+    await swarm.leave(target(topic))
+  },
+
+  async listen() {
+    await dht.createServer(adopt).listen(keyPair)
+  },
+
+  async connect({ key }) {
+    const stream = dht.connect(target(key), { keyPair })
+    await new Promise((resolve, reject) => stream.once('open', resolve).once('error', reject))
+    return { conn: adopt(stream) }
+  },
+
+  async connections() {
+    const open = [...connections].filter(([, { stream }]) => !stream.destroying)
+    return { open: open.map(([conn, { stream }]) => ({ conn, remote: stream.remotePublicKey.toString('hex') })) }
+  },
+
+  async send({ conn, seed, bytes }) {
+    const data = contentOf(seed, bytes)
+    for (let at = 0; at < bytes; at += WRITE) await write(connections.get(conn).stream, data.subarray(at, at + WRITE))
+    return { sha256: sha256(data) }
+  },
+
+  async receive({ conn, bytes }) {
+    return connections.get(conn).bytes(bytes)
+  },
+
+  async sendFrames({ conn, frames }) {
+    for (const frame of frames) await write(connections.get(conn).stream, Buffer.from(frame, 'hex'))
+  },
+
+  async receiveFrames({ conn, count }) {
+    const inbox = connections.get(conn)
+    await inbox.until(() => inbox.frames.length >= count)
+    return { frames: inbox.frames.splice(0, count).map((frame) => frame.toString('hex')) }
+  },
+
+  async sendMessage({ conn, data }) {
+    await connections.get(conn).stream.send(Buffer.from(data, 'hex'))
+  },
+
+  async receiveMessage({ conn }) {
+    const inbox = connections.get(conn)
+    await inbox.until(() => inbox.messages.length > 0)
+    return { data: inbox.messages.shift().toString('hex') }
+  },
+
+  async end({ conn }) {
+    connections.get(conn).stream.end()
+  },
+
+  async destroy({ conn }) {
+    connections.get(conn).stream.destroy()
+  },
+
+  async lookup({ target: hex }) {
+    const keys = new Set()
+    for await (const { peers } of dht.lookup(target(hex))) {
+      for (const { publicKey } of peers) keys.add(publicKey.toString('hex'))
+    }
+    return { keys: [...keys] }
+  },
+
+  async findPeer({ key }) {
+    for await (const { peer } of dht.findPeer(target(key))) return { key: peer.publicKey.toString('hex') }
+    return { key: null }
+  },
+
+  async announce({ target: hex }) {
+    await dht.announce(target(hex), keyPair, []).finished()
+  },
+
+  async unannounce({ target: hex }) {
+    await dht.unannounce(target(hex), keyPair)
+  },
+
+  async immutablePut({ value }) {
+    const { hash } = await dht.immutablePut(Buffer.from(value, 'hex'))
+    return { target: hash.toString('hex') }
+  },
+
+  async immutableGet({ target: hex }) {
+    const found = await dht.immutableGet(target(hex))
+    return { value: found && found.value.toString('hex') }
+  },
+
+  async mutablePut({ value, seq }) {
+    await dht.mutablePut(keyPair, Buffer.from(value, 'hex'), { seq })
+  },
+
+  async mutableGet({ key }) {
+    const found = await dht.mutableGet(target(key))
+    return { value: found && found.value.toString('hex'), seq: found && found.seq }
+  }
+}
+
+async function run({ id, do: name, ...options }) {
+  const command = commands[name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())]
+  try {
+    report({ id, result: (await command(options)) || {} })
+  } catch (error) {
+    report({ id, error: (error.code ? error.code + ': ' : '') + error.message })
+  }
+}
+
+async function main() {
+  swarm.on('connection', adopt)
+  await dht.fullyBootstrapped()
+  report({ event: 'ready', key: keyPair.publicKey.toString('hex') })
+  const input = createInterface({ input: process.stdin })
+  input.on('line', (line) => run(JSON.parse(line)))
+  input.on('close', () => swarm.destroy().then(() => process.exit(0)))
+}
+
+main()

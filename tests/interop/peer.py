@@ -1,0 +1,168 @@
+"""One peer of ours, driven by JSON lines: peer.js in Python, on the public API.   python peer.py HOST:PORT SEED"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from swarm import KeyPair, Swarm
+
+if TYPE_CHECKING:
+    from swarm import Connection
+
+WRITE = 65536
+
+
+def report(line: dict[str, Any]) -> None:
+    print(json.dumps(line), flush=True)
+
+
+class Peer:
+    """The commands of peer.js: the public methods, each of which takes a command's options and gives its result."""
+
+    def __init__(self, swarm: Swarm, key_pair: KeyPair, nursery: trio.Nursery) -> None:
+        self._swarm = swarm
+        self._key_pair = key_pair
+        self._nursery = nursery
+        self._connections: dict[int, Connection] = {}
+
+    def adopt(self, connection: Connection) -> int:
+        conn = len(self._connections) + 1
+        self._connections[conn] = connection
+        remote = connection.remote_public_key.hex()
+        report({"event": "connection", "conn": conn, "remote": remote, "initiator": connection.is_initiator})
+        return conn
+
+    async def adopt_all(self, source: Any) -> None:
+        async for connection in source:
+            self.adopt(connection)
+
+    async def join(self, topic: str, server: bool = True, client: bool = True) -> dict[str, Any]:
+        discovery = self._swarm.join(bytes.fromhex(topic), server=server, client=client)
+        return {"flushed": await discovery.flushed()}
+
+    async def leave(self, topic: str) -> None:
+        await self._swarm.leave(bytes.fromhex(topic))
+
+    async def listen(self) -> None:
+        listener = await self._swarm.dht.listen(self._key_pair)
+        self._nursery.start_soon(self.adopt_all, listener)
+
+    async def connect(self, key: str) -> dict[str, Any]:
+        return {"conn": self.adopt(await self._swarm.connect(bytes.fromhex(key)))}
+
+    async def connections(self) -> dict[str, Any]:
+        alive = set(self._swarm.connections)
+        return {
+            "open": [
+                {"conn": conn, "remote": connection.remote_public_key.hex()}
+                for conn, connection in self._connections.items()
+                if connection in alive
+            ]
+        }
+
+    async def send(self, conn: int, seed: str, bytes: int) -> dict[str, Any]:
+        data = hashlib.shake_256(seed.encode()).digest(bytes)
+        for at in range(0, bytes, WRITE):
+            await self._connections[conn].send_all(data[at : at + WRITE])
+        return {"sha256": hashlib.sha256(data).hexdigest()}
+
+    async def receive(self, conn: int, bytes: int) -> dict[str, Any]:
+        digest = hashlib.sha256()
+        count = 0
+        ended = False
+        error = None
+        try:
+            while count < bytes and not ended:
+                data = await self._connections[conn].receive_some(min(bytes - count, WRITE))
+                count += len(data)
+                digest.update(data)
+                ended = not data
+        except trio.BrokenResourceError as problem:
+            error = str(problem)
+        return {"bytes": count, "sha256": digest.hexdigest(), "ended": ended, "error": error}
+
+    async def send_frames(self, conn: int, frames: list[str]) -> None:
+        for frame in frames:
+            await self._connections[conn].send_frame(bytes.fromhex(frame))
+
+    async def receive_frames(self, conn: int, count: int) -> dict[str, Any]:
+        frames: list[str] = []
+        while len(frames) < count:
+            frame = await self._connections[conn].receive_frame()
+            if frame is None:
+                break
+            frames.append(frame.hex())
+        return {"frames": frames}
+
+    async def send_message(self, conn: int, data: str) -> None:
+        await self._connections[conn].send_datagram(bytes.fromhex(data))
+
+    async def receive_message(self, conn: int) -> dict[str, Any]:
+        return {"data": (await self._connections[conn].receive_datagram()).hex()}
+
+    async def end(self, conn: int) -> None:
+        await self._connections[conn].send_eof()
+
+    async def lookup(self, target: str) -> dict[str, Any]:
+        keys: dict[str, None] = {}
+        async for reply in self._swarm.dht.lookup(bytes.fromhex(target)):
+            keys.update(dict.fromkeys(peer.public_key.hex() for peer in reply.peers))
+        return {"keys": [*keys]}
+
+    async def find_peer(self, key: str) -> dict[str, Any]:
+        async for reply in self._swarm.dht.find_peer(bytes.fromhex(key)):
+            return {"key": reply.peer.public_key.hex()}
+        return {"key": None}
+
+    async def announce(self, target: str) -> None:
+        await self._swarm.dht.announce(bytes.fromhex(target), self._key_pair)
+
+    async def unannounce(self, target: str) -> None:
+        await self._swarm.dht.unannounce(bytes.fromhex(target), self._key_pair)
+
+    async def immutable_put(self, value: str) -> dict[str, Any]:
+        return {"target": (await self._swarm.dht.immutable_put(bytes.fromhex(value))).hex()}
+
+    async def immutable_get(self, target: str) -> dict[str, Any]:
+        value = await self._swarm.dht.immutable_get(bytes.fromhex(target))
+        return {"value": value and value.hex()}
+
+    async def mutable_put(self, value: str, seq: int) -> None:
+        await self._swarm.dht.mutable_put(self._key_pair, bytes.fromhex(value), seq=seq)
+
+    async def mutable_get(self, key: str) -> dict[str, Any]:
+        found = await self._swarm.dht.mutable_get(bytes.fromhex(key))
+        return {"value": found and found.value.hex(), "seq": found and found.seq}
+
+    async def run(self, id: int, do: str, **options: Any) -> None:
+        try:
+            report({"id": id, "result": await getattr(self, do)(**options) or {}})
+        except Exception as error:  # whatever it is, the test is told, and judges
+            report({"id": id, "error": f"{type(error).__name__}: {error}"})
+
+
+async def main() -> None:
+    bootstrap, seed = sys.argv[1:]
+    key_pair = KeyPair.from_seed(bytes.fromhex(seed))
+    async with Swarm(key_pair, bootstrap=[bootstrap], host="127.0.0.1") as swarm, trio.open_nursery() as nursery:
+        peer = Peer(swarm, key_pair, nursery)
+        nursery.start_soon(peer.adopt_all, swarm)
+        await swarm.dht.bootstrapped()
+        report({"event": "ready", "key": key_pair.public_key.hex()})
+        rest = b""
+        async with trio.lowlevel.FdStream(os.dup(0)) as commands:
+            async for data in commands:
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    nursery.start_soon(partial(peer.run, **json.loads(line)))
+        nursery.cancel_scope.cancel()
+
+
+trio.run(main)

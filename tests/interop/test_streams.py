@@ -1,0 +1,81 @@
+"""One connection between two peers, of which one at least is Node's: what goes in comes out.
+
+Pairs of two Node peers are the control: what fails there is wrong in the test, or in the DHT between them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from tests.interop.ends import End, transfer, transfer_both_ways
+from tests.interop.loss import lose
+
+if TYPE_CHECKING:
+    from tests.interop.conftest import Start
+
+ENDLESS = 1 << 40
+"""More bytes than any test sends: a receive that only the end of the stream ends."""
+
+
+async def test_ten_megabytes_each_way_at_once_arrive_whole(ends: tuple[End, End]) -> None:
+    with trio.fail_after(60):
+        await transfer_both_ways(ends, 10_000_000)
+
+
+@pytest.mark.parametrize("first", ["server", "client"])
+async def test_side_that_ended_still_receives(ends: tuple[End, End], first: str) -> None:
+    early, late = ends if first == "server" else ends[::-1]
+    with trio.fail_after(30):
+        await early.call("send", seed="last words", bytes=1000)
+        await early.call("end")
+        heard = await late.call("receive", bytes=ENDLESS)
+        assert (heard["bytes"], heard["ended"], heard["error"]) == (1000, True, None)
+        await transfer(late, early, 100_000, "the answer")
+        await late.call("end")
+        heard = await early.call("receive", bytes=ENDLESS)
+        assert (heard["bytes"], heard["ended"], heard["error"]) == (0, True, None)
+
+
+async def test_frames_keep_their_borders(ends: tuple[End, End]) -> None:
+    frames = [os.urandom(size).hex() for size in (1, 2, 1000, 1, 65536, 300_000, 17)]
+    with trio.fail_after(30):
+        for sender, receiver in (ends, ends[::-1]):
+            await sender.call("send_frames", frames=frames)
+            assert (await receiver.call("receive_frames", count=len(frames)))["frames"] == frames
+
+
+async def test_unordered_messages_arrive(ends: tuple[End, End]) -> None:
+    with trio.fail_after(30):
+        for sender, receiver in (ends, ends[::-1]):
+            for size in (0, 1, 500, 1100):
+                message = os.urandom(size).hex()
+                await sender.call("send_message", data=message)
+                assert (await receiver.call("receive_message"))["data"] == message
+
+
+async def test_connection_outlives_fifteen_seconds_of_silence(ends: tuple[End, End]) -> None:
+    server, client = ends
+    with trio.fail_after(60):
+        await trio.sleep(15)
+        await transfer_both_ways(ends, 1000)
+        assert await server.peer.open_to(client.peer) == [server.conn]
+        assert await client.peer.open_to(server.peer) == [client.conn]
+
+
+@pytest.mark.parametrize("sides", ["node-python", "python-node", "python-python", "node-node"], indirect=True)
+async def test_one_datagram_in_ten_lost_each_way_changes_nothing(start: Start, sides: tuple[str, str]) -> None:
+    topic = os.urandom(32).hex()
+    with trio.fail_after(120):
+        server, client = peers = [await start(kind) for kind in sides]
+        for peer in peers:
+            lose(peer.pid, 10)
+        await server.call("join", topic=topic, client=False)
+        await client.call("join", topic=topic, server=False)
+        ends = (End(server, await server.connection(client)), End(client, await client.connection(server)))
+        for peer in peers:
+            lose(peer.pid, 10)  # the sockets they punched with are new
+        await transfer_both_ways(ends, 100_000)

@@ -1,0 +1,46 @@
+"""Several peers on one topic, and peers that die and come back."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from tests.interop.ends import until_all_are_connected_once
+
+if TYPE_CHECKING:
+    from tests.interop.conftest import Start
+
+
+async def test_three_peers_of_each_kind_are_all_connected_once(start: Start) -> None:
+    topic = os.urandom(32).hex()
+    with trio.fail_after(120):
+        ours = [await start("python") for _ in range(3)]
+        theirs = [await start("node") for _ in range(3)]
+        async with trio.open_nursery() as nursery:
+            for peer in ours:
+                nursery.start_soon(partial(peer.call, "join", topic=topic))
+            for peer in theirs:
+                nursery.start_soon(partial(peer.call, "join", topic=topic))
+                await trio.sleep(0.3)  # Node peers that look up at the same instant do not see each other
+        await until_all_are_connected_once([*ours, *theirs])
+        for peer in (*ours, *theirs):
+            assert len((await peer.call("connections"))["open"]) == 5
+
+
+@pytest.mark.parametrize("victim", ["server", "client"])
+async def test_killed_peer_that_restarts_is_found_again(start: Start, sides: tuple[str, str], victim: str) -> None:
+    topic = os.urandom(32).hex()
+    with trio.fail_after(120):
+        peers = {role: await start(kind) for role, kind in zip(("server", "client"), sides, strict=True)}
+        for peer in peers.values():
+            await peer.call("join", topic=topic)
+        await until_all_are_connected_once([*peers.values()])
+        dead = peers[victim]
+        await dead.kill()
+        peers[victim] = await start(dead.kind, dead.seed)
+        await peers[victim].call("join", topic=topic)
+        await until_all_are_connected_once([*peers.values()])

@@ -1,0 +1,176 @@
+"""One connection for each pair of peers, whoever dials, and when."""
+
+import pytest
+
+from holepunch.errors import ConnectError, Reason
+from swarm.policy import ConnectionClosed
+from swarm.policy.duplicates import keeps_new
+from tests.policy.world import TOPIC, Bug, Host, World
+
+SMALL, BIG = b"\x01" * 32, b"\x02" * 32
+
+
+@pytest.mark.parametrize(
+    ("own", "remote", "read", "written", "kept"),
+    [
+        (SMALL, BIG, 0, 0, True),
+        (BIG, SMALL, 0, 0, False),
+        (BIG, SMALL, 1, 0, False),
+        (BIG, SMALL, 0, 1, False),
+        (BIG, SMALL, 1, 1, True),
+        (SMALL, BIG, 1, 1, True),
+    ],
+)
+def test_the_bigger_key_wins_unless_the_old_connection_is_outdated(
+    own: bytes, remote: bytes, read: int, written: int, kept: bool
+) -> None:
+    assert keeps_new(own, remote, read, written) is kept
+
+
+def crossing(world: World) -> tuple[Host, Host]:
+    small, big = world.host(1), world.host(2)
+    small.policy.join_peer(big.public_key)
+    big.policy.join_peer(small.public_key)
+    return small, big
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_of_two_crossing_dials_the_one_of_the_bigger_key_stays(seed: int) -> None:
+    world = World(seed, jitter=0.02)
+    small, big = crossing(world)
+    world.run(1)
+    world.check()
+    assert [end.is_initiator for end in big.open] == [True]
+    assert [end.is_initiator for end in small.open] == [False]
+    # as between two Node swarms: one connection here, and there perhaps one before it that died at once
+    assert len(big.delivered) == 1
+    assert 1 <= len(small.delivered) <= 2
+
+
+def test_the_loser_of_a_crossing_ends_with_a_cause() -> None:
+    for seed in range(40):
+        world = World(seed, jitter=0.02)
+        small, _big = crossing(world)
+        world.run(1)
+        if len(small.delivered) == 2:
+            (closed,) = small.seen(ConnectionClosed)
+            assert isinstance(closed.error, ConnectError)
+            assert closed.error.reason is Reason.DUPLICATE_CONNECTION
+            assert small.policy.stats().connections == 1
+            return
+    raise AssertionError("no crossing in which the losing dial opened")
+
+
+def test_losing_a_crossing_costs_the_peer_no_attempt() -> None:
+    world = World()
+    small, big = crossing(world)
+    world.run(1)
+    assert small.info(big).attempts == big.info(small).attempts == 0
+    assert small.policy.stats().waiting == 0
+
+
+def established(world: World, dialler: Host, server: Host) -> None:
+    """A connection that ``dialler`` began; both keep the other in mind."""
+    server.policy.join(TOPIC, client=False)
+    world.flush(server)
+    dialler.policy.join(TOPIC, server=False)
+    world.run(1)
+    assert dialler.remotes == [server]
+
+
+def restart(world: World, host: Host, number: int) -> Host:
+    world.kill(host)
+    again = world.host(number)
+    return again
+
+
+@pytest.mark.parametrize("talked", [False, True])
+def test_a_restarted_peer_with_the_bigger_key_replaces_its_old_connection(talked: bool) -> None:
+    world = World()
+    server, dialler = world.host(1), world.host(2)
+    established(world, dialler, server)
+    if talked:
+        server.talk(dialler)
+    again = restart(world, dialler, 2)
+    again.policy.connect(server.public_key, lambda result: None)
+    world.run(0.5)
+    assert [end.remote for end in server.open] == [again]
+    assert len(server.delivered) == 2
+
+
+def test_a_restarted_peer_with_the_smaller_key_replaces_a_connection_that_carried_messages() -> None:
+    world = World()
+    server, dialler = world.host(2), world.host(1)
+    established(world, dialler, server)
+    server.talk(dialler)
+    again = restart(world, dialler, 1)
+    again.policy.connect(server.public_key, lambda result: None)
+    world.run(0.5)
+    assert [end.remote for end in server.open] == [again]
+
+
+def test_a_restarted_peer_with_the_smaller_key_and_an_idle_connection_is_refused_and_the_old_one_probed() -> None:
+    world = World()
+    server, dialler = world.host(2), world.host(1)
+    established(world, dialler, server)
+    (old,) = server.open
+    again = restart(world, dialler, 1)
+    again.policy.connect(server.public_key, lambda result: None)
+    world.run(0.5)
+    assert server.open == [old]
+    assert server.kept_alive == [old.link]
+    assert again.open == []
+    again.policy.join(TOPIC, server=False)
+    world.run(60)
+    assert server.remotes == [again]
+    assert again.remotes == [server]
+
+
+def test_when_only_the_losing_dial_gets_through_it_is_used() -> None:
+    # Node closes it at once; with both retrying, neither side may ever get through.
+    world = World()
+    world.silence = 10.0
+    small, big = world.host(1), world.host(2)
+    small.reachable = False
+    small.policy.join_peer(big.public_key)
+    big.policy.join_peer(small.public_key)
+    world.run(9)
+    assert big.delivered == []
+    world.run(3)
+    assert [end.is_initiator for end in big.open] == [False]
+    assert small.remotes == [big]
+    world.check()
+
+
+def test_of_several_connections_parked_behind_a_dial_the_last_is_kept() -> None:
+    world = World()
+    big = world.host(2)
+    results: list[int | ConnectError] = []
+    big.policy.connect(SMALL_KEY, results.append)
+    first, second = big.policy.new_link(), big.policy.new_link()
+    for link in (first, second):
+        big.policy.accepted(link, SMALL_KEY, lambda: (0, 0))
+    (dial,) = (link for link in range(1, first) if link in big.ends)
+    big.policy.closed(second, None)
+    big.policy.closed(first, None)
+    assert results == []
+    big.policy.accepted(third := big.policy.new_link(), SMALL_KEY, lambda: (0, 0))
+    big.ends[third] = big.ends[dial]
+    big.policy.dial_failed(dial, Bug())
+    assert results == [third]
+    assert big.policy.connection(SMALL_KEY) == third
+
+
+def test_an_unverified_handshake_replaces_nothing() -> None:
+    world = World()
+    server, dialler = world.host(1), world.host(2)
+    established(world, dialler, server)
+    (old,) = server.open
+    decided: list[bool] = []
+    server.policy.admit(dialler.public_key, decided.append)
+    world.run(10)
+    assert decided == [True]
+    assert server.open == [old]
+
+
+SMALL_KEY = World().host(1).public_key

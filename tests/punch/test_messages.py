@@ -1,0 +1,205 @@
+"""The bytes of connecting, against cases recorded from HyperDHT."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holepunch.address import Address
+from holepunch.errors import DecodeError
+from holepunch.punch.messages import (
+    NS_PEER_HANDSHAKE,
+    NS_PEER_HOLEPUNCH,
+    HandshakeMessage,
+    HolepunchInfo,
+    HolepunchMessage,
+    HolepunchPayload,
+    Mode,
+    NoisePayload,
+    RelayInfo,
+    RelayThrough,
+    SecurePayload,
+    UdxInfo,
+    holepunch_secret,
+)
+
+CASES: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parent.parent / "vectors" / "hyperdht_messages.json").read_text()
+)["cases"]
+
+
+def cases(kind: str) -> list[Any]:
+    return [pytest.param(c, id=c["name"]) for c in CASES if c["type"] == kind]
+
+
+def address(value: dict[str, Any] | None) -> Address | None:
+    return None if value is None else Address(value["host"], value["port"])
+
+
+def addresses(values: list[dict[str, Any]] | None) -> tuple[Address, ...] | None:
+    return None if values is None else tuple(Address(v["host"], v["port"]) for v in values)
+
+
+def octets6(value: dict[str, Any]) -> bytes:
+    groups = [int(group, 16).to_bytes(2, "big") for group in value["host"].split(":")]
+    return b"".join(groups) + int(value["port"]).to_bytes(2, "little")
+
+
+def fixed(value: str | None) -> bytes | None:
+    return None if value is None else bytes.fromhex(value)
+
+
+def noise_payload(value: dict[str, Any]) -> NoisePayload:
+    punch, udx, through = value["holepunch"], value["udx"], value["relayThrough"]
+    return NoisePayload(
+        version=value["version"],
+        error=value["error"],
+        firewall=value["firewall"],
+        holepunch=punch
+        and HolepunchInfo(
+            punch["id"],
+            tuple(
+                RelayInfo(Address(**relay["relayAddress"]), Address(**relay["peerAddress"]))
+                for relay in punch["relays"]
+            ),
+        ),
+        addresses4=addresses(value["addresses4"]) or (),
+        addresses6=tuple(map(octets6, value["addresses6"])),
+        udx=udx and UdxInfo(udx["id"], udx["reusableSocket"], udx["seq"]),
+        secret_stream=value["secretStream"] is not None,
+        relay_through=through and RelayThrough(bytes.fromhex(through["publicKey"]), bytes.fromhex(through["token"])),
+        relay_addresses=addresses(value["relayAddresses"]),
+    )
+
+
+def holepunch_payload(value: dict[str, Any]) -> HolepunchPayload:
+    return HolepunchPayload(
+        error=value["error"],
+        firewall=value["firewall"],
+        round=value["round"],
+        connected=value["connected"],
+        punching=value["punching"],
+        addresses=addresses(value["addresses"]),
+        remote_address=address(value["remoteAddress"]),
+        token=fixed(value["token"]),
+        remote_token=fixed(value["remoteToken"]),
+    )
+
+
+@pytest.mark.parametrize("case", cases("handshake"))
+def test_recorded_handshake_message(case: dict[str, Any]) -> None:
+    value = case["decoded"]
+    message = HandshakeMessage(
+        Mode(value["mode"]),
+        bytes.fromhex(value["noise"]),
+        address(value["peerAddress"]),
+        address(value["relayAddress"]),
+    )
+    assert HandshakeMessage.decode(bytes.fromhex(case["hex"])) == message
+    assert message.encode().hex() == case["hex"]
+
+
+@pytest.mark.parametrize("case", cases("holepunch"))
+def test_recorded_holepunch_message(case: dict[str, Any]) -> None:
+    value = case["decoded"]
+    message = HolepunchMessage(
+        Mode(value["mode"]), value["id"], bytes.fromhex(value["payload"]), address(value["peerAddress"])
+    )
+    assert HolepunchMessage.decode(bytes.fromhex(case["hex"])) == message
+    assert message.encode().hex() == case["hex"]
+
+
+@pytest.mark.parametrize("case", cases("noisePayload"))
+def test_recorded_noise_payload(case: dict[str, Any]) -> None:
+    payload = noise_payload(case["decoded"])
+    assert NoisePayload.decode(bytes.fromhex(case["hex"])) == payload
+    if case["input"] is not None:
+        assert payload.encode().hex() == case["hex"]
+
+
+@pytest.mark.parametrize("case", cases("holepunchPayload"))
+def test_recorded_holepunch_payload(case: dict[str, Any]) -> None:
+    payload = holepunch_payload(case["decoded"])
+    assert HolepunchPayload.decode(bytes.fromhex(case["hex"])) == payload
+    assert payload.encode().hex() == case["hex"]
+
+
+@pytest.mark.parametrize("case", cases("securePayload"))
+def test_recorded_secure_payload_opens_and_seals(case: dict[str, Any]) -> None:
+    secure = SecurePayload(bytes.fromhex(case["input"]["secret"]), bytes(32))
+    payload = holepunch_payload(case["decoded"])
+    assert payload.encode().hex() == case["input"]["payload_hex"]
+    assert secure.open(bytes.fromhex(case["hex"])) == payload
+    assert secure.seal(payload, bytes.fromhex(case["input"]["nonce"])).hex() == case["hex"]
+
+
+@pytest.mark.parametrize("case", cases("holepunchToken"))
+def test_recorded_token(case: dict[str, Any]) -> None:
+    secure = SecurePayload(bytes(32), bytes.fromhex(case["input"]["local_secret"]))
+    assert secure.token(case["input"]["host"]).hex() == case["hex"]
+
+
+def test_namespaces_are_those_of_the_protocol() -> None:
+    assert NS_PEER_HANDSHAKE.hex() == "14d6d4b49214ab1033ed204976caa258bae9e1e8543b9ad1fd996a910b0c4e3a"
+    assert NS_PEER_HOLEPUNCH.hex() == "f1191cd5e67b10b54a507033280ed1ff0e12278268d5679c8f93d417210d168b"
+
+
+def test_recorded_holepunch_secret() -> None:
+    (case,) = [c for c in CASES if c["type"] == "noiseHandshakeIK"]
+    value = case["decoded"]
+    assert holepunch_secret(bytes.fromhex(value["handshake_hash"])).hex() == value["holepunch_secret"]
+
+
+@pytest.mark.parametrize("change", range(60))
+def test_altered_secure_payload_does_not_open(change: int) -> None:
+    secure = SecurePayload(bytes(32), bytes(32))
+    sealed = bytearray(secure.seal(HolepunchPayload(token=bytes(32)), bytes(24)))
+    sealed[change] ^= 1
+    with pytest.raises(DecodeError):
+        secure.open(sealed)
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_decode_or_give_the_one_error(data: bytes) -> None:
+    secure = SecurePayload(bytes(32), bytes(32))
+    for decode in (
+        HandshakeMessage.decode,
+        HolepunchMessage.decode,
+        NoisePayload.decode,
+        HolepunchPayload.decode,
+        secure.open,
+    ):
+        with contextlib.suppress(DecodeError):
+            decode(data)
+
+
+ipv4 = st.builds(Address, st.ip_addresses(v=4).map(str), st.integers(0, 65535))
+key = st.binary(min_size=32, max_size=32)
+
+
+@given(
+    st.builds(
+        NoisePayload,
+        error=st.integers(0, 252),
+        firewall=st.integers(0, 252),
+        holepunch=st.none()
+        | st.builds(
+            HolepunchInfo, st.integers(0, 2**32), st.lists(st.builds(RelayInfo, ipv4, ipv4), max_size=4).map(tuple)
+        ),
+        addresses4=st.lists(ipv4, max_size=4).map(tuple),
+        udx=st.none() | st.builds(UdxInfo, st.integers(0, 2**32 - 1), st.booleans(), st.integers(0, 2**32)),
+        secret_stream=st.booleans(),
+        relay_through=st.none() | st.builds(RelayThrough, key, key),
+        relay_addresses=st.none() | st.lists(ipv4, max_size=4).map(tuple),
+    )
+)
+def test_noise_payload_survives_the_wire(payload: NoisePayload) -> None:
+    assert NoisePayload.decode(payload.encode()) == payload
+    assert NoisePayload.decode(replace(payload, version=2).encode()) == NoisePayload(version=2)

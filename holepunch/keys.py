@@ -104,7 +104,7 @@ class KeyPair:
         return cls.from_seed(os.urandom(32))
 
     @classmethod
-    def from_seed(cls, seed: bytes) -> Self:
+    def from_seed(cls, seed: bytes | bytearray | memoryview) -> Self:
         """Raises ``ValueError`` for another length than 32 bytes."""
         if not isinstance(seed, bytes | bytearray | memoryview):
             raise TypeError(f"a seed is 32 bytes, got {type(seed).__name__}")
@@ -121,25 +121,27 @@ class KeyPair:
         """
         file = Path(path).expanduser()
         try:
-            handle = file.open("rb")
+            return cls._load(file)
         except FileNotFoundError:
             return cls._create(file)
-        with handle:
-            mode = stat.S_IMODE(os.fstat(handle.fileno()).st_mode)
-            if os.name == "posix" and mode & 0o077:
-                raise ValueError(f"{file} has mode {mode:04o}: others may read this key; run: chmod 600 {file}")
+
+    @classmethod
+    def _load(cls, file: Path) -> Self:
+        with file.open("rb") as handle:
+            status = os.fstat(handle.fileno())
             seed = handle.read(33)
+        mode = stat.S_IMODE(status.st_mode)
+        if os.name == "posix" and mode & 0o077:
+            raise ValueError(f"{file} has mode {mode:04o}: others may read this key; run: chmod 600 {file}")
         if len(seed) != 32:
-            raise ValueError(
-                f"{file} is no key file: it has {'more than 32' if len(seed) > 32 else len(seed)} bytes, not 32"
-            )
+            raise ValueError(f"{file} is no key file: it has {status.st_size} bytes, not 32")
         return cls.from_seed(seed)
 
     @classmethod
     def _create(cls, file: Path) -> Self:
         file.parent.mkdir(parents=True, exist_ok=True)
         pair = cls.generate()
-        # written aside and linked into place, so that a file of this name is always whole and never overwritten
+        # Written aside and linked into place, so that a file of this name is always whole and never overwritten.
         aside = file.with_name(f".{file.name}.{os.getpid()}.{os.urandom(4).hex()}")
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -150,7 +152,7 @@ class KeyPair:
             try:
                 os.link(aside, file)
             except FileExistsError:
-                return cls.load_or_create(file)
+                return cls._load(file)
         finally:
             aside.unlink()
         return pair

@@ -14,7 +14,7 @@ from holepunch.core import SERVER
 from holepunch.errors import Reason
 from holepunch.nat.classifier import Firewall
 from holepunch.punch.limits import MAX_ADDRESSES
-from holepunch.punch.messages import SecurePayload, holepunch_secret
+from holepunch.punch.messages import HolepunchInfo, RelayInfo, SecurePayload, holepunch_secret
 from holepunch.punch.puncher import Puncher, firewall_of
 from holepunch.punch.rounds import Failure, Rounds
 from holepunch.punch.scope import Scope
@@ -63,7 +63,7 @@ class Paths:
         self._note = note
         self._scope = Scope(environment.schedule)
         self._ways = 0
-        self._failure: Failure | None = None
+        self._failure = Failure(Reason.CANNOT_HOLEPUNCH)
         self._tried: list[Address] = []
         self.puncher: Puncher | None = None
         reply = answer.reply
@@ -71,10 +71,9 @@ class Paths:
 
     def start(self) -> None:
         payload, reply = self._answer.payload, self._answer.reply
-        punchable = payload.holepunch is not None and bool(payload.holepunch.relays)
         if not reply.relayed:
             self._on_path(reply.role, reply.relay)
-        elif payload.firewall == Firewall.OPEN or not punchable:
+        elif payload.firewall == Firewall.OPEN or payload.holepunch is None:
             self._go_straight()
         elif self._firewall is Firewall.OPEN:
             self._wait_for_server()
@@ -102,7 +101,7 @@ class Paths:
         self._failure = failure or self._failure
         if self._ways <= 0 and not self._scope.closed:
             self.close()
-            self._on_failed(self._failure or Failure(Reason.CANNOT_HOLEPUNCH))
+            self._on_failed(self._failure)
 
     # -- the server can be reached by everyone, or says nothing of its NAT
 
@@ -172,6 +171,8 @@ class Paths:
     def _punch(self) -> None:
         payload, reply = self._answer.payload, self._answer.reply
         assert payload.holepunch is not None  # `start` has looked
+        # a server that has not finished its first announcement names no relay: the one that led to it will do
+        relays = payload.holepunch.relays or (RelayInfo(reply.relay, reply.server_address),)
         try:
             self.puncher = Puncher(
                 self._environment,
@@ -190,7 +191,7 @@ class Paths:
             self.puncher,
             SecurePayload(holepunch_secret(self._answer.session.hash), rng.randbytes(32)),
             self._target,
-            payload.holepunch,
+            HolepunchInfo(payload.holepunch.id, relays),
             client_relay=reply.relay,
             server_address=reply.server_address,
             note=self._note,

@@ -25,10 +25,12 @@ else:
 if TYPE_CHECKING:
     from holepunch.compact import Buffer
 
-__all__ = ["OVERHEAD", "BoundCipher", "DirectCipher", "FrameCipher", "frame_cipher"]
+__all__ = ["HEADER_SEED", "LENGTH", "OVERHEAD", "BoundCipher", "DirectCipher", "FrameCipher", "frame_cipher"]
 
 OVERHEAD = bindings.crypto_secretstream_xchacha20poly1305_ABYTES
 """What encryption adds to a message, 17 bytes: a tag byte in front, a MAC behind."""
+HEADER_SEED = bindings.crypto_secretstream_xchacha20poly1305_HEADERBYTES
+KEY = bindings.crypto_secretstream_xchacha20poly1305_KEYBYTES
 LENGTH = 3
 """Bytes in front of every frame."""
 TAG_MESSAGE = 0
@@ -49,7 +51,9 @@ class FrameCipher(Protocol):
 
 
 def frame_cipher(key: bytes, header: bytes) -> FrameCipher:
-    """``key`` has 32 bytes, ``header`` 24 which the sender chose at random."""
+    """``key`` has 32 bytes, ``header`` 24 which the sender chose at random. Raises ``ValueError`` for other lengths."""
+    if len(key) != KEY or len(header) != HEADER_SEED:
+        raise ValueError(f"{KEY} and {HEADER_SEED} bytes are needed, got {len(key)} and {len(header)}")
     return BoundCipher(key, header) if lib is None else DirectCipher(key, header)
 
 
@@ -67,14 +71,15 @@ class DirectCipher:
     def encrypt(self, data: Buffer, size: int) -> bytearray:
         frame = bytearray(LENGTH + OVERHEAD + size)
         _U32.pack_into(frame, 0, size + OVERHEAD)  # its fourth byte is 0, and where the encrypted tag goes
-        body = _from_buffer(frame) + LENGTH
-        if self._push(self._state, body, _NULL, _from_buffer(data), size, _NULL, 0, TAG_MESSAGE) != 0:
+        start = _from_buffer(frame)
+        if self._push(self._state, start + LENGTH, _NULL, _from_buffer(data), size, _NULL, 0, TAG_MESSAGE) != 0:
             raise RuntimeError("libsodium did not encrypt")
         return frame
 
     def decrypt(self, buffer: bytearray, start: int, end: int) -> bytes | None:
         # In place, onto the ciphertext behind the tag byte: the MAC is checked before a byte is written.
-        body = _from_buffer(buffer) + start
+        whole = _from_buffer(buffer)
+        body = whole + start
         message = body + 1
         if self._pull(self._state, message, _NULL, _NULL, body, end - start, _NULL, 0) != 0:
             return None

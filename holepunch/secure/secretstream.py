@@ -14,7 +14,7 @@ from nacl.exceptions import CryptoError
 
 from holepunch.errors import DecodeError
 from holepunch.keys import hash32
-from holepunch.secure.framecipher import LENGTH, OVERHEAD, FrameCipher, frame_cipher
+from holepunch.secure.framecipher import HEADER_SEED, LENGTH, OVERHEAD, FrameCipher, frame_cipher
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +29,6 @@ MAX_FRAME = 0xFFFFFF - OVERHEAD
 DATAGRAM_OVERHEAD = 8 + bindings.crypto_secretbox_MACBYTES
 """What `SecretStream.seal` adds: a counter of 8 bytes, and a MAC."""
 
-HEADER_SEED = bindings.crypto_secretstream_xchacha20poly1305_HEADERBYTES
 HEADER = 32 + HEADER_SEED
 COUNTERS = 1 << 64
 
@@ -76,8 +75,8 @@ class SecretStream:
     )
 
     def __init__(self, session: Session, header_seed: bytes, counter: bytes) -> None:
-        if len(header_seed) != HEADER_SEED or len(counter) != 8:
-            raise ValueError(f"24 and 8 random bytes are needed, got {len(header_seed)} and {len(counter)}")
+        if len(counter) != 8:
+            raise ValueError(f"a counter of 8 bytes is needed, got {len(counter)}")
         self._session = session
         self._header = HEADER.to_bytes(LENGTH, "little") + stream_id(session.hash, session.initiator) + header_seed
         self._sender = frame_cipher(session.tx, header_seed)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from holepunch.address import Address
 from holepunch.testing.link import Link, Wire
 from holepunch.testing.nat import NatBehaviour, Translation
-from holepunch.testing.presets import CARRIERS, PUBLIC, ROUTERS
+from holepunch.testing.presets import CARRIERS, PLACES, PUBLIC, ROUTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,8 +128,11 @@ class Segment(Generic[H]):
 
         ``kind`` is a behaviour, or the name of one in `ROUTERS`. ``lan`` is the network inside, like "192.168.1.0/24".
         """
-        behaviour = ROUTERS[kind] if isinstance(kind, str) else kind
-        return NatBox(self, address or self.free_address(), behaviour, lan, link or self.default_link)
+        if isinstance(kind, str):
+            if kind not in ROUTERS:
+                raise ValueError(f"no such router: {kind!r}; there are {', '.join(ROUTERS)}")
+            kind = ROUTERS[kind]
+        return NatBox(self, address or self.free_address(), kind, lan, link or self.default_link)
 
     def place(self, kind: str, *, lan: str | None = None, link: Link | None = None) -> H:
         """A host in one of the usual places: "open", "firewall", "cgnat" and the like, or behind one of `ROUTERS`."""
@@ -142,7 +145,7 @@ class Segment(Generic[H]):
             carrier = self.nat(None, CARRIERS[kind], lan=f"100.64.{next(self.internet.carriers)}.0/24", link=link)
             return carrier.place("home", lan=lan)
         if kind not in ROUTERS:
-            raise ValueError(f"no such place: {kind!r}; there are {', '.join(['open', *PUBLIC, *CARRIERS, *ROUTERS])}")
+            raise ValueError(f"no such place: {kind!r}; there are {', '.join(PLACES)}")
         return self.nat(None, kind, lan=lan, link=link).host()
 
     def free_address(self) -> str:
@@ -231,7 +234,7 @@ class Internet(Segment[H]):
 
 
 class NatBox(Node[H], Segment[H]):
-    """A router that translates addresses, and the network behind it."""
+    """A router that translates addresses, and the segment behind it."""
 
     def __init__(self, segment: Segment[H], address: str, behaviour: NatBehaviour, lan: str | None, link: Link) -> None:
         super().__init__(segment, (address,), link)

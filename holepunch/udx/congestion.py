@@ -53,6 +53,8 @@ class Sample(NamedTuple):
     """Packets per second; None when no rate can be told."""
     app_limited: bool
     """The rate shows what the application sent, not what the path can carry."""
+    overstated: bool
+    """Some of what seems to have arrived since the sampled packet left had arrived before."""
     prior_delivered: int
     """How many packets had been delivered when the sampled packet left."""
     newly_delivered: int
@@ -131,8 +133,7 @@ class Bbr:
     def on_ack(self, sample: Sample, newly_lost: int, delivered: int, in_flight: int, now: float) -> None:
         """``delivered`` in total, ``in_flight`` after this acknowledgement and the losses it showed."""
         new_round = self._update_round(sample, delivered)
-        if sample.rate is not None and (not sample.app_limited or sample.rate >= self.bandwidth):
-            self._bandwidth.update(self._rounds, sample.rate)
+        self._update_bandwidth(sample)
         self._update_aggregation(sample, new_round, now)
         self._update_cycle(in_flight, in_flight + sample.newly_delivered + newly_lost, newly_lost > 0, now)
         if new_round and not self.filled and not sample.app_limited:
@@ -153,10 +154,14 @@ class Bbr:
             self._check_probe_rtt_done(now)
 
     def on_recovery(self, in_flight: int, newly_delivered: int) -> None:
-        """Packets are lost for the first time in this flight: for one round send no more than what arrives."""
+        """Packets are lost for the first time in this flight: for one round send no more than what arrives.
+
+        What the path itself holds, without a queue, is no cause of loss, though, and is never taken away. Otherwise a
+        path with random loss, where one recovery follows the other, would not recover from a pause for many rounds.
+        """
         self._save_window()
         self._recovering = self._conserving = True
-        self.window = in_flight + max(newly_delivered, 1)
+        self.window = max(in_flight + max(newly_delivered, 1), min(self.window, int(self._target(1.0))))
 
     def on_recovered(self) -> None:
         self._recovering = self._conserving = False
@@ -182,6 +187,13 @@ class Bbr:
         self._rounds += 1
         self._conserving = False
         return True
+
+    def _update_bandwidth(self, sample: Sample) -> None:
+        rate = sample.rate
+        if rate is not None and (not sample.app_limited or rate >= self.bandwidth):
+            if sample.overstated and self.bandwidth:
+                rate = min(rate, self.bandwidth)
+            self._bandwidth.update(self._rounds, rate)
 
     def _update_aggregation(self, sample: Sample, new_round: bool, now: float) -> None:
         """How many more packets than the bandwidth explains were acknowledged at once (Linux tcp_bbr.c): a peer that

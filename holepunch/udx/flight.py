@@ -11,10 +11,11 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from holepunch.udx.congestion import Sample
+from holepunch.udx.packet import MAX_SACK_BLOCKS
 from holepunch.udx.ranges import Ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from holepunch.udx.rtt import Rtt
 
@@ -29,6 +30,8 @@ class Stamp(NamedTuple):
     delivered_at: float
     first_sent_at: float
     app_limited: bool
+    blind: bool
+    """More had arrived than the peer's SACK blocks could tell: ``delivered`` is too low."""
 
 
 class Run(NamedTuple):
@@ -50,6 +53,7 @@ class Delivery(NamedTuple):
 class Flight:
     __slots__ = (
         "_app_limited_until",
+        "_blind",
         "_delivered_at",
         "_first_sent_at",
         "_highest",
@@ -82,6 +86,7 @@ class Flight:
         self._delivered_at = now
         self._first_sent_at = now
         self._app_limited_until = 0
+        self._blind = False
         self._runs: list[Run] = []
         self._resent: dict[int, Stamp] = {}
         """Packets sent again and out since, by the time of their last transmission."""
@@ -130,7 +135,8 @@ class Flight:
     def _stamp(self, now: float) -> Stamp:
         if self.size == 0:
             self._first_sent_at = self._delivered_at = now
-        return Stamp(now, self.delivered, self._delivered_at, self._first_sent_at, self._app_limited_until > 0)
+        limited = self._app_limited_until > 0
+        return Stamp(now, self.delivered, self._delivered_at, self._first_sent_at, limited, self._blind)
 
     def acknowledge(self, ack: int, now: float, rtt: Rtt) -> None:
         """Everything below ``ack`` arrived."""
@@ -141,13 +147,15 @@ class Flight:
         self.sacked.remove(self.una, ack)
         self.lost.remove(self.una, ack)
         self.una = ack
+        self._blind = self._blind and len(self.sacked) > 0
         gone = 0
         while gone < len(self._runs) and self._runs[gone].end <= ack:
             gone += 1
         del self._runs[:gone]
 
-    def sack(self, blocks: Iterable[tuple[int, int]], now: float, rtt: Rtt) -> None:
+    def sack(self, blocks: Sequence[tuple[int, int]], now: float, rtt: Rtt) -> None:
         """Ranges that arrived beyond the cumulative ack. Blocks that cannot be true are skipped (udx.md section 1)."""
+        self._blind = len(blocks) >= MAX_SACK_BLOCKS
         for start, end in blocks:
             if not self.una <= start < end <= self.next:
                 continue
@@ -201,17 +209,17 @@ class Flight:
             if self.delivered > self._app_limited_until:
                 self._app_limited_until = 0
         if newest is None:
-            return Sample(None, False, 0, newly, None)
+            return Sample(None, False, False, 0, newly, None)
         stamp = newest.stamp
         self._first_sent_at = stamp.at
         if newest.number < since:
-            return Sample(None, False, 0, newly, None)
+            return Sample(None, False, False, 0, newly, None)
         interval = max(stamp.at - stamp.first_sent_at, now - stamp.delivered_at)
         # an interval below the shortest round trip comes from clocks or spurious retransmissions (draft section 3.3)
         trusted = interval > 0 and interval >= (shortest or 0.0)
         rate = (self.delivered - stamp.delivered) / interval if trusted else None
         rtt = None if newest.again else now - stamp.at
-        return Sample(rate, stamp.app_limited, stamp.delivered, newly, rtt)
+        return Sample(rate, stamp.app_limited, stamp.blind, stamp.delivered, newly, rtt)
 
     def detect_losses(self, recovering: bool, rtt: Rtt, now: float) -> tuple[list[tuple[int, int]], float]:
         """The packets found lost now, and when to look again (``math.inf``: only at the next delivery)."""

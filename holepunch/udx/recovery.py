@@ -14,7 +14,7 @@ from holepunch.udx.mtu import PathMtu
 from holepunch.udx.rtt import Rtt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 __all__ = ["MAX_TIMEOUTS", "Recovery"]
 
@@ -81,7 +81,7 @@ class Recovery:
     def acknowledge(self, ack: int, now: float) -> None:
         self.flight.acknowledge(ack, now, self.rtt)
 
-    def sack(self, blocks: Iterable[tuple[int, int]], now: float) -> None:
+    def sack(self, blocks: Sequence[tuple[int, int]], now: float) -> None:
         self.flight.sack(blocks, now, self.rtt)
 
     def settle(self, now: float) -> None:

@@ -17,7 +17,7 @@ from holepunch.udx.recovery import Recovery
 from holepunch.udx.values import Route, Transmit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from holepunch.compact import Buffer
 
@@ -128,10 +128,11 @@ class Sender:
             self._window_seq = seq
             self._window_ack = ack
 
-    def acknowledge(self, ack: int, blocks: Iterable[tuple[int, int]], now: float) -> None:
+    def acknowledge(self, ack: int, blocks: Sequence[tuple[int, int]], now: float) -> None:
         recovery = self.recovery
         recovery.acknowledge(ack, now)
-        recovery.sack(blocks, now)
+        if blocks:
+            recovery.sack(blocks, now)
         una = recovery.flight.una
         batches = self._batches
         done = 0

@@ -184,9 +184,10 @@ class Announcer:
 
     def _retract_from(self, batch: Batch, node: Address) -> None:
         def on_found(reply: Reply | None) -> None:
-            if reply is None or not reply.value or reply.id is None or reply.token is None:
-                self._held.discard(node)  # it has nothing, or is gone
+            if reply is None or reply.id is None or reply.token is None:
+                self._held.discard(node)  # it is gone
                 return
+            # also when it has nothing: the announcement may have been overtaken
             value = signed_announce(Command.UNANNOUNCE, self._key_pair, self._target, reply.id, reply.token)
             batch.send(node, Command.UNANNOUNCE, on_removed, target=self._target, value=value, token=reply.token)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from swarm.dht.query import Query
     from swarm.dht.rpc import Reply
 
-__all__ = ["PUBLIC_BOOTSTRAP", "BootstrapHost", "Bootstrapping", "Lookup", "Resolver", "is_no_stray"]
+__all__ = ["PUBLIC_BOOTSTRAP", "BootstrapHost", "Bootstrapping", "Lookup", "Resolver"]
 
 PUBLIC_BOOTSTRAP = (
     "88.99.3.86@node1.hyperdht.org:49737",
@@ -29,16 +29,8 @@ PUBLIC_BOOTSTRAP = (
 RESOLVED_FOR = 60.0
 """Seconds that resolved addresses are kept. The reference resolves afresh for each query of a small network."""
 
-_STRAY = {Address("134.209.28.98", 49738), Address("167.99.142.185", 49738), Address("35.233.47.252", 9400)}
-_STRAY_HOST = "150.136.142.116"
-
 Lookup = Callable[[str, Callable[[Sequence[str]], None]], None]
 """Resolves a name to IPv4 hosts, none when it cannot, through the callable it is given: once, now or later."""
-
-
-def is_no_stray(address: Address) -> bool:
-    """The node filter of the public DHT: false for test nodes that strayed into it (HyperDHT index.js)."""
-    return address not in _STRAY and address.host != _STRAY_HOST
 
 
 class BootstrapHost(NamedTuple):

@@ -80,6 +80,7 @@ class HyperNode:
         self.signaller = DhtSignaller(self.node, self.storage.forwards, local_addresses)
         self.operations = Operations(self.node, self.storage)
         self._announcers: dict[bytes, Announcer] = {}
+        self._leaving: dict[bytes, Announcer] = {}
         self._suspending = False
 
     def start(self) -> None:
@@ -103,6 +104,8 @@ class HyperNode:
         target = hash32(key_pair.public_key)
         announcer = Announcer(self.node, key_pair, receptionist.on_relays)
         self.router.serve(target, Server(receptionist, announcer.record))
+        if target in self._leaving:
+            self._leaving[target].close()  # else what it still takes back would be what is announced now
         self._announcers[target] = announcer
         announcer.start(on_announced)
         return announcer
@@ -113,7 +116,13 @@ class HyperNode:
         target = hash32(public_key)
         announcer = self._announcers.pop(target)
         self.router.stop_serving(target)
-        announcer.stop(on_end)
+
+        def left() -> None:
+            del self._leaving[target]
+            on_end()
+
+        self._leaving[target] = announcer
+        announcer.stop(left)
 
     # life
 
@@ -149,5 +158,6 @@ class HyperNode:
         for announcer in self._announcers.values():
             announcer.close()
         self._announcers.clear()
+        self._leaving.clear()
         self.node.close()
         self.storage.close()

@@ -26,10 +26,9 @@ from swarm.dht.rpc import OnReply, Reply, Request, Rpc
 from swarm.dht.table import Contact, K, Table
 
 if TYPE_CHECKING:
-    from holepunch.nat.sampler import Sampler
-
     from holepunch.compact import Buffer
     from holepunch.core import Random, Role, Schedule, Sockets
+    from holepunch.nat.sampler import Sampler
     from holepunch.signaller import Cancel
 
 __all__ = ["CommandHandler", "Event", "Node"]
@@ -178,10 +177,6 @@ class Node:
     def latest(self, limit: int = K) -> list[Address]:
         """Nodes of the table, those heard last first."""
         return [contact.address for contact in islice(self.table.latest(), limit)]
-
-    def closest(self, target: bytes, limit: int = K) -> list[Address]:
-        """Nodes of the table, in the order of `Table.closest`."""
-        return [contact.address for contact in self.table.closest(target, limit)]
 
     # asking
 

@@ -1,7 +1,8 @@
 """What a client asks of the HyperDHT: look up and announce topics, find peers, put and get values. Pure.
 
-Each operation returns at once, and gives what cancels it, or what has a method for that. What is found is reported as it arrives; ``on_end`` is called
-once, never before the operation has returned, and not after a cancel.
+Each operation returns at once, with what cancels it; those on topics with an object that also knows the closest nodes.
+What is found is reported as it arrives. ``on_end`` is called once, never before the operation has returned, and not
+after a cancel.
 Protocol: HyperDHT section 2. Node: hyperdht index.js.
 """
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from holepunch.nat.sampler import Sampler
-
 from holepunch.address import Address
 from holepunch.core import SERVER
+from holepunch.nat.sampler import Sampler
 from swarm.dht.ids import node_id
 from swarm.dht.maintenance import RECHECK_TICKS, STABLE_TICKS
 from swarm.dht.packets import PING_NAT

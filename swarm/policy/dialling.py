@@ -297,9 +297,9 @@ class Dialler:
         peer = link.peer
         self.queue.discard(peer)
         self.retry.discard(peer)
+        self._context.emit(ConnectionOpened(peer.public_key, link.is_initiator))
         if not waiters:
             self._context.effects.deliver(link.id, peer)
-        self._context.emit(ConnectionOpened(peer.public_key, link.is_initiator))
         for on_result in waiters:
             on_result(link.id)
         self.flushes.tried(peer.public_key)

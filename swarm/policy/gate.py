@@ -75,13 +75,11 @@ class Gate:
         def cancel() -> None:
             if question.asked.pop(number, None) is not None:
                 self._incoming -= incoming
-                if not question.asked:
-                    self.answer(question.id, Verdict.UNANSWERED)
 
         return cancel
 
     def answer(self, id: int, verdict: Verdict) -> None:
-        """Answers to questions that are no longer open, or that nobody waits for, are ignored."""
+        """Answers to questions that are no longer open are ignored. One that nobody waits for any more still counts."""
         question = self._by_id.pop(id, None)
         if question is None:
             return

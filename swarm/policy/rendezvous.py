@@ -322,6 +322,7 @@ class Rendezvous:
 
     def _withdraw(self, on_done: Callable[[], None]) -> None:
         self._on_withdrawn.append(on_done)
+        self._settle(False)
         if self._withdrawing:
             return
         self._stop()
@@ -330,7 +331,6 @@ class Rendezvous:
             self._context.effects.unannounce(self.topic, list(self._nodes), self._withdrawn)
         else:
             self._context.soon(self._withdrawn)
-        self._settle(False)
 
     def _withdrawn(self) -> None:
         self._withdrawing = self._announced = self.server = self.client = False

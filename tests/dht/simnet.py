@@ -31,6 +31,7 @@ class Host:
         self.addresses: dict[Role, Address] = {SERVER: server, CLIENT: client}
         self.node: Node
         self.events: list[Event] = []
+        self.plugged = False
         self._net = net
         self.filtered = filtered
         self._contacted: set[tuple[Role, Address]] = set()
@@ -47,7 +48,8 @@ class Host:
 
     def send(self, role: Role, data: bytes, to: Address, ttl: int = 0) -> None:
         self._contacted.add((role, to))
-        self._net.carry(self.addresses[role], to, data)
+        if self.plugged:
+            self._net.carry(self.addresses[role], to, data)
 
     def open(self) -> Role:
         raise OSError("no more sockets here")
@@ -145,11 +147,13 @@ class SimNet:
         self._receivers[address] = receive
 
     def plug(self, host: Host) -> None:
+        host.plugged = True
         for role, address in host.addresses.items():
             self.listen(address, partial(host.receive, role))
 
     def unplug(self, host: Host) -> None:
-        """Gone without a word."""
+        """Gone without a word: it hears nothing, and nothing it sends arrives."""
+        host.plugged = False
         for address in host.addresses.values():
             del self._receivers[address]
 

@@ -97,7 +97,7 @@ def test_find_node_is_answered_with_closer_nodes_and_no_token() -> None:
     scene = Scene()
     scene.ask(FIND_NODE, target=TARGET)
     (packet,) = scene.answers()
-    assert packet.closer == scene.node.closest(TARGET)
+    assert packet.closer == [contact.address for contact in scene.node.table.closest(TARGET)]
     assert len(packet.closer) == 5
     assert (packet.token, packet.value, packet.error) == (None, None, 0)
 

@@ -70,11 +70,11 @@ class Scene:
 def test_search_ends_at_the_truly_closest_nodes() -> None:
     net = SimNet(seed=7)
     first = net.first()
-    hosts = [first, *net.persistent(100, first)]
+    hosts = [first, *net.persistent(80, first)]
     missed = 0
     for n in range(20):
         target = random.Random(n).randbytes(32)
-        asker = hosts[5 * n]
+        asker = hosts[4 * n]
         query = net.find_node(asker, target)
         true = closest([host for host in hosts if host is not asker], target)
         assert query.closest_nodes[:10] == true[:10]

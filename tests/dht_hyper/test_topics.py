@@ -143,7 +143,7 @@ def test_cancelled_lookup_reports_nothing(net: HyperNet) -> None:
     net.announce(client, TOPIC, ALICE)
     found: list[PeersFound] = []
     ended = Outcome[Query]()
-    client.hyper.operations.lookup(TOPIC, found.append, ended)()
+    client.hyper.operations.lookup(TOPIC, found.append, ended).cancel()
     net.run(30)
     assert not found
     assert not ended.values
@@ -154,10 +154,10 @@ def test_cancelled_announcement_reports_nothing(net: HyperNet, after: float) -> 
     ended = Outcome[Stored]()
     client = net.client()
     net.announce(client, TOPIC, ALICE)
-    cancel = client.hyper.operations.announce(TOPIC, ALICE, (), ended, clear=True)
+    announcement = client.hyper.operations.announce(TOPIC, ALICE, (), ended, clear=True)
     net.run(after)
     assert not ended.values
-    cancel()
+    announcement.cancel()
     net.run(30)
     assert not ended.values
 

@@ -1,12 +1,11 @@
-"""A small internet on a virtual clock: segments, NAT boxes, DHT nodes that relay, and peers that dial and listen.
+"""A small internet on a virtual clock: segments, NAT boxes, and DHT nodes that carry messages.
 
-Every signal and every probe is a packet that goes through the boxes in between, so that nothing is known that a real
-peer would not learn. Signals travel in the encoding of the wire.
+Every signal and every probe is a packet that goes through the boxes in between, so that nobody knows what a real peer
+would not learn. Signals travel in the encoding of the wire.
 """
 
 from __future__ import annotations
 
-import math
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,21 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from holepunch.address import Address
-from holepunch.core import CLIENT, SERVER, Schedule
-from holepunch.errors import ConnectError
-from holepunch.keys import KeyPair, hash32
-from holepunch.punch.accept import Listener
-from holepunch.punch.dial import Dial
-from holepunch.punch.environment import Environment, Established, ProbeTable
-from holepunch.punch.limits import RandomPunchLimit
-from holepunch.punch.messages import HandshakeMessage, HolepunchMessage, Mode, RelayInfo
-from holepunch.signaller import HandshakeReply, HolepunchReply, Pong
+from holepunch.core import Schedule
+from holepunch.punch.messages import HandshakeMessage, HolepunchMessage, Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from holepunch.core import Role
-    from holepunch.signaller import Cancel, Receptionist
+    from collections.abc import Callable
 
 LOW_TTL = 10
 """Packets below this do not cross the internet."""
@@ -57,15 +46,21 @@ Packet = bytes | Ask | Data
 class World:
     """The clock, the internet, and everything that is on it."""
 
-    def __init__(self, seed: int = 1, *, nodes: int = 9, delay: float = 0.015, loss: float = 0.0) -> None:
+    def __init__(
+        self, seed: int = 1, *, nodes: int = 9, delay: float = 0.015, loss: float = 0.0, loopback: bool = False
+    ) -> None:
+        """``loopback``: no internet at all, everything is on one machine."""
         self.rng = random.Random(seed)
         self.schedule = Schedule()
-        self.internet = Segment(self, delay=delay, loss=loss)
-        self.internet.is_internet = True
-        self.peers: list[Peer] = []
-        self.nodes = [Node(self.internet, f"52.0.{n}.1") for n in range(nodes)]
+        self.schedules = [self.schedule]
+        """The world's own clock, and one for the cores of each peer."""
+        self.internet = Segment(self, delay=0.0001 if loopback else delay, loss=loss)
+        self.internet.is_internet = not loopback
+        hosts = ["127.0.0.1"] * nodes if loopback else [f"52.0.{n}.1" for n in range(nodes)]
+        self.nodes = [Node(self.internet, Address(host, 49737 + n)) for n, host in enumerate(hosts)]
         self.announced: dict[bytes, list[Address]] = {}
         self.dead: set[Address] = set()
+        """Nodes that do not answer."""
 
     @property
     def now(self) -> float:
@@ -74,18 +69,17 @@ class World:
     def run(self, seconds: float = 60.0, until: Callable[[], bool] | None = None) -> None:
         """Let time pass, at most ``seconds``, in the order of what happens."""
         end = self.now + seconds
-        schedules = [self.schedule, *(peer.schedule for peer in self.peers)]
         for _ in range(1_000_000):
             if until is not None and until():
                 return
-            now = min(schedule.deadline() for schedule in schedules)
+            now = min(schedule.deadline() for schedule in self.schedules)
             if now > end:
                 break
-            for schedule in schedules:
+            for schedule in self.schedules:
                 schedule.advance(now)
         else:
             raise AssertionError("endless chatter")
-        for schedule in schedules:
+        for schedule in self.schedules:
             schedule.advance(end)
 
 
@@ -101,15 +95,16 @@ class Segment:
         self.routers: dict[str, Nat] = {}
         self.gateway: Nat | None = None
         self.holes: set[str] = set()
-        """Hosts whose packets vanish: an own address that an odd machine does not reach itself at."""
-        self.carried: Counter[str] = Counter()
+        """Hosts that swallow what is sent to them."""
+        self.probes: Counter[str] = Counter()
+        """One-byte packets by the host they came from."""
 
     def send(self, source: Address, to: Address, packet: Packet, ttl: int = 0) -> None:
         local = to in self.sockets or to.host in self.routers
         if not local and self.gateway is not None:
             self.gateway.outbound(source, to, packet, ttl)
         elif local and to.host not in self.holes and not (self.is_internet and 0 < ttl < LOW_TTL):
-            self.carried[source.host] += isinstance(packet, bytes)
+            self.probes[source.host] += isinstance(packet, bytes)
             if self.world.rng.random() >= self.loss:
                 self.world.schedule.after(self.delay, partial(self._arrive, source, to, packet))
 
@@ -130,7 +125,8 @@ class Nat:
     filtering: str = "port"
     ports: str = "random"
     hairpin: bool = False
-    blocked: bool = False
+    swallows: Callable[[Packet], bool] = lambda packet: False
+    """What it lets neither in nor out."""
     delay: float = 0.015
     inside: Segment = field(init=False)
     mappings: dict[tuple[Address, str], int] = field(default_factory=dict)
@@ -159,7 +155,7 @@ class Nat:
                 return port
 
     def outbound(self, source: Address, to: Address, packet: Packet, ttl: int) -> None:
-        if self.blocked:
+        if self.swallows(packet):
             return
         key = source, self._part(self.mapping, to)
         if key not in self.mappings:
@@ -175,7 +171,11 @@ class Nat:
 
     def inbound(self, source: Address, to: Address, packet: Packet) -> None:
         owner = self.owners.get(to.port)
-        if owner is not None and not self.blocked and self._part(self.filtering, source) in self.allowed[to.port]:
+        if (
+            owner is not None
+            and not self.swallows(packet)
+            and self._part(self.filtering, source) in self.allowed[to.port]
+        ):
             self.outside.world.schedule.after(self.delay, partial(self.inside.send, source, owner, packet))
 
     def rebind(self) -> None:
@@ -188,10 +188,12 @@ class Nat:
 class Node:
     """A DHT node with a public address: answers pings and carries messages (hyperdht, sections 4 and 8)."""
 
-    def __init__(self, segment: Segment, host: str) -> None:
+    def __init__(self, segment: Segment, address: Address) -> None:
         self.segment = segment
-        self.address = Address(host, 49737)
+        self.address = address
         self.forwards: dict[bytes, Address] = {}
+        self.tamper: Callable[[Ask], Ask] = lambda packet: packet
+        """What a hostile node makes of the messages it carries to clients."""
         segment.sockets[self.address] = self.receive
 
     def send(self, to: Address, packet: Ask) -> None:
@@ -217,7 +219,7 @@ class Node:
             self.send(to, packet._replace(value=value, to=to))
         elif m.mode is Mode.FROM_SERVER and m.peer_address is not None:
             value = HandshakeMessage(Mode.REPLY, m.noise, source).encode()
-            self.send(m.peer_address, packet._replace(value=value, reply=True, to=m.peer_address))
+            self.send(m.peer_address, self.tamper(packet._replace(value=value, reply=True, to=m.peer_address)))
 
     def carry_holepunch(self, source: Address, packet: Ask, m: HolepunchMessage) -> None:
         if m.mode is Mode.FROM_CLIENT:
@@ -226,6 +228,14 @@ class Node:
             self.send(to, packet._replace(value=value, to=to))
         elif m.mode is Mode.FROM_SERVER and m.peer_address is not None:
             value = HolepunchMessage(Mode.REPLY, m.id, m.payload, source).encode()
-            self.send(m.peer_address, packet._replace(value=value, reply=True, to=m.peer_address))
+            self.send(m.peer_address, self.tamper(packet._replace(value=value, reply=True, to=m.peer_address)))
 
 
+NATS: dict[str, Callable[[Segment, str], Nat]] = {
+    "fullcone": lambda s, h: Nat(s, h, filtering="any"),
+    "restricted": lambda s, h: Nat(s, h, filtering="host"),
+    "home": Nat,
+    "kept": lambda s, h: Nat(s, h, ports="kept"),
+    "symmetric": lambda s, h: Nat(s, h, mapping="port"),
+    "sequential": lambda s, h: Nat(s, h, mapping="port", ports="sequential"),
+}

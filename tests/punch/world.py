@@ -1,4 +1,38 @@
-HEADER
+"""Peers on the virtual internet: each dials and listens with the real cores, over packets of its own.
+
+They implement what the cores ask for (`Signaller`, `Sockets`, `Streams`), and tell what is left over in the end.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from holepunch.address import Address
+from holepunch.core import CLIENT, SERVER, Schedule
+from holepunch.keys import KeyPair, hash32
+from holepunch.punch.accept import Listener, Question
+from holepunch.punch.dial import Dial
+from holepunch.punch.environment import Environment, Established, ProbeTable
+from holepunch.punch.limits import RandomPunchLimit
+from holepunch.punch.messages import HandshakeMessage, HolepunchMessage, Mode, RelayInfo
+from holepunch.signaller import HandshakeReply, HolepunchReply, Pong
+from tests.punch.internet import NATS, Ask, Data, Nat, Packet, Segment, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from holepunch.core import Role
+    from holepunch.errors import ConnectError
+    from holepunch.signaller import Cancel, Receptionist
+
+__all__ = ["Peer", "World", "pair", "peer_behind"]
+
+
 class PeerSockets:
     """Implements `holepunch.core.Sockets`."""
 
@@ -63,7 +97,8 @@ class PeerStreams:
         stream = self.streams[local_id]
         assert stream.route is None, "connected twice"
         stream.route, stream.remote_id = (role, address), remote_id
-        for delay in (0.0, 0.1, 0.3, 0.7, 1.5, 3.0):
+        self.peer.world.schedule.after(0, partial(self._hello, stream, answer=True))
+        for delay in (0.1, 0.3, 0.7, 1.5, 3.0):
             self.peer.world.schedule.after(delay, partial(self._hello, stream))
 
     def _hello(self, stream: RawStream, *, answer: bool = False) -> None:
@@ -91,7 +126,6 @@ class PeerSignaller:
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
         self.firewalled = True
-        self.is_loopback = False
         self.pending: dict[int, Callable[[Role, Address, Ask], bool]] = {}
         self.searches = 0
         self.cache: dict[bytes, tuple[Address, ...]] = {}
@@ -189,7 +223,7 @@ class PeerSignaller:
             if answer is None:
                 on_reply(None)
                 return
-            role, source, ask = answer
+            role, _, ask = answer
             assert ask.to is not None
             m = HandshakeMessage.decode(ask.value)
             server = m.peer_address or relay
@@ -267,13 +301,13 @@ class Peer:
         self.failed_at = math.nan
         self.dials: list[Dial] = []
         self.listener: Listener | None = None
-        self.world.peers.append(self)
+        self.world.schedules.append(self.schedule)
 
     # -- what the peer does
 
-    def listen(self, relays: int = 3) -> Listener:
+    def listen(self, relays: int = 3, *, ask: Callable[[Question], None] | None = None, local: bool = True) -> Listener:
         """Announce to the first nodes, and take clients."""
-        self.listener = Listener(self.environment, self.key_pair, on_connected=self.on_connected)
+        self.listener = Listener(self.environment, self.key_pair, on_connected=self.on_connected, ask=ask, local=local)
         self.receptionist = self.listener
         self.announce(relays)
         return self.listener
@@ -375,19 +409,17 @@ class Peer:
         ]
 
 
-NATS: dict[str, Callable[[Segment, str], Nat]] = {
-    "fullcone": lambda s, h: Nat(s, h, filtering="any"),
-    "restricted": lambda s, h: Nat(s, h, filtering="host"),
-    "home": Nat,
-    "kept": lambda s, h: Nat(s, h, ports="kept"),
-    "symmetric": lambda s, h: Nat(s, h, mapping="port"),
-    "sequential": lambda s, h: Nat(s, h, mapping="port", ports="sequential"),
-}
-
-
 def peer_behind(world: World, kind: str, number: int) -> Peer:
     """A peer behind a router of its own, or with a public address ("open")."""
     if kind == "open":
         return Peer(world.internet, f"51.0.0.{number}")
     nat = NATS[kind](world.internet, f"50.0.0.{number}")
     return Peer(nat.inside, f"192.168.{number}.10", nat=nat)
+
+
+def pair(server: str, client: str, seed: int = 1, *, loss: float = 0.0) -> tuple[World, Peer, Peer]:
+    """Two peers behind routers of these kinds; the first one listens."""
+    world = World(seed, loss=loss)
+    peers = peer_behind(world, server, 1), peer_behind(world, client, 2)
+    peers[0].listen()
+    return world, *peers

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import random
 import sys
@@ -214,11 +215,13 @@ def test_refused_stream_stays_refused() -> None:
             receiver.next_frame()
 
 
-def test_random_parts_of_another_length_are_misuse() -> None:
+def test_keys_and_random_parts_of_another_length_are_misuse() -> None:
     session, _ = sessions()
-    with pytest.raises(ValueError, match="24 and 8 random bytes are needed, got 23 and 8"):
+    with pytest.raises(ValueError, match="32 and 24 bytes are needed, got 32 and 23"):
         SecretStream(session, bytes(23), bytes(8))
-    with pytest.raises(ValueError, match="got 24 and 7"):
+    with pytest.raises(ValueError, match="got 31 and 24"):
+        SecretStream(dataclasses.replace(session, tx=bytes(31)), bytes(24), bytes(8))
+    with pytest.raises(ValueError, match="a counter of 8 bytes is needed, got 7"):
         SecretStream(session, bytes(24), bytes(7))
 
 

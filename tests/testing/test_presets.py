@@ -94,8 +94,10 @@ def test_every_place_is_measured() -> None:
 
 
 def test_unknown_place_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match=r"'attic'; there are open, .*cgnat.*symmetric"):
+    with pytest.raises(ValueError, match=r"'attic'; there are open, .*symmetric.*cgnat"):
         World().place("attic")
+    with pytest.raises(ValueError, match=r"'open'; there are dmz, .*symmetric"):
+        World().nat("1.2.3.4", "open")
 
 
 def test_host_knows_its_boxes_and_its_public_address() -> None:

@@ -25,28 +25,28 @@ peers behind one host. With the host forged, this bounds what its owner receives
 REQUESTS_PER_NEIGHBOUR = Rate(2_000, 5_000)
 """DHT requests of one private or loopback host: whole test networks share one."""
 REQUESTS = Rate(5_000, 10_000)
-"""DHT requests in total: about half of what one Python process can answer."""
+"""DHT requests in total: about a fifth of what one Python process can answer."""
 
 MAX_SOURCES = 4096
-"""Hosts remembered at a time, about 200 bytes each. One that is forgotten starts afresh; the one unheard for longest
+"""Hosts remembered at a time, about 400 bytes each. One that is forgotten starts afresh; the one unheard for longest
 goes first, and has mostly regained its burst by then."""
 
 
 class _Bucket:
     """A leaky bucket: it runs out at the rate, and takes what fits."""
 
-    __slots__ = ("_at", "_level", "_rate")
+    __slots__ = ("_at", "_rate", "level")
 
     def __init__(self, rate: Rate, now: float) -> None:
         self._rate = rate
-        self._level = 0.0
+        self.level = 0.0
         self._at = now
 
     def admit(self, now: float, cost: float) -> bool:
-        level = max(0.0, self._level - (now - self._at) * self._rate.per_second)
+        level = max(0.0, self.level - (now - self._at) * self._rate.per_second)
         if level + cost > self._rate.burst:
             return False
-        self._level = level + cost
+        self.level = level + cost
         self._at = now
         return True
 
@@ -75,7 +75,9 @@ class Budget:
         else:
             self._sources.move_to_end(host)
         # the source first: what it may not send does not use up what others may
-        if bucket.admit(now, cost) and self._total.admit(now, cost):
-            return True
+        if bucket.admit(now, cost):
+            if self._total.admit(now, cost):
+                return True
+            bucket.level -= cost
         self.refused += 1
         return False

@@ -5,6 +5,7 @@ It owns no task and no timer. It knows no DHT and no topic.
 
 from __future__ import annotations
 
+from operator import index
 from typing import TYPE_CHECKING, NoReturn
 
 import trio
@@ -254,7 +255,7 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Bytes as they come, at most ``max_bytes``; ``b""`` is the end of the stream and nothing else."""
-        if max_bytes is not None and max_bytes < 1:
+        if max_bytes is not None and index(max_bytes) < 1:
             raise ValueError(f"max_bytes is at least 1, got {max_bytes}")
         with self._receiving:
             frame = await self._receive()
@@ -453,11 +454,11 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
     def _keep_alive(self) -> None:
         if self._eof_sent or self.is_closed:
             return
-        idle = self._endpoint.schedule.now - self._wrote_at
-        if idle >= KEEP_ALIVE:
+        schedule = self._endpoint.schedule
+        if schedule.now >= self._wrote_at + KEEP_ALIVE:
             self.ping()
-            idle = 0.0
-        self._timer = self._endpoint.schedule.after(KEEP_ALIVE - idle, self._keep_alive)
+        # the same sum as in the comparison: a difference of it could round to a time that never comes
+        self._timer = schedule.at(self._wrote_at + KEEP_ALIVE, self._keep_alive)
 
     def ping(self) -> None:
         """Write an empty frame: a peer that is gone is noticed within UDX's 13 s."""

@@ -40,6 +40,14 @@ def test_source_over_its_rate_uses_up_nothing_of_the_others() -> None:
     assert sum(admitted(budget, f"8.8.4.{n}", 0, 1) for n in range(20)) == 9
 
 
+def test_source_refused_for_the_total_keeps_its_own_budget() -> None:
+    budget = Budget(Rate(0.001, 5), Rate(10, 10))
+    for n in range(2):
+        admitted(budget, f"8.8.4.{n}", 0, 5)
+    assert admitted(budget, "8.8.8.8", 0, 50) == 0
+    assert admitted(budget, "8.8.8.8", 1, 50) == 5
+
+
 def test_costly_admission_counts_for_several() -> None:
     budget = Budget(Rate(1, 10), PLENTY)
     assert budget.admit("8.8.8.8", 0, cost=7)

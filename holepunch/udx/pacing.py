@@ -18,6 +18,8 @@ QUANTUM_TIME: Final = 0.001
 """Once empty, the bucket opens again with this many seconds of the rate: waking for less costs more than it gives."""
 MAX_QUANTUM: Final = 44.0
 """Packets of the largest GSO burst; waiting for more than one only adds delay."""
+SHORTEST_WAIT: Final = 0.1
+"""Of the time that a quantum takes. A deadline must lie in the future, or nothing but waking would be done."""
 _ROUNDING: Final = 1e-6
 
 
@@ -48,8 +50,8 @@ class Pacer:
     def ready_at(self) -> float:
         """When a refused budget is granted. Only after `budget` was asked at a known rate."""
         assert self._rate is not None
-        missing = self._quantum(self._rate) - self._credit
-        return self._at + max(missing, _ROUNDING) / self._rate
+        quantum = self._quantum(self._rate)
+        return self._at + max(quantum - self._credit, quantum * SHORTEST_WAIT) / self._rate
 
     @staticmethod
     def _quantum(rate: float) -> float:

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "ACK_WORD",
     "DATA",
     "DATA_WORD",
     "DESTROY",
     "END",
     "HEADER_SIZE",
     "HEARTBEAT",
+    "MASK",
     "MAX_SACK_BLOCKS",
     "MESSAGE",
     "SACK",
@@ -31,6 +33,7 @@ __all__ = [
     "decode",
     "expand",
     "header",
+    "header_words",
     "in_order_data_run",
     "join_payloads",
     "number_column",
@@ -55,12 +58,15 @@ WORDS: Final = HEADER_SIZE // 4
 MAX_SACK_BLOCKS: Final = 50
 """What Node sends and reads in one packet (libudx udx.c, the SACK part of send_ack)."""
 
-_MASK = 0xFFFFFFFF
+MASK: Final = 0xFFFFFFFF
 _MAGIC = b"\xff\x01"
 _HEADER = struct.Struct("<HBBIIII")
+_HEADER_WORDS = struct.Struct("<IIIII")
 _ID = struct.Struct("<I")
 _MAGIC_WORD = 0x01FF
 DATA_WORD: Final = _MAGIC_WORD | DATA << 16
+ACK_WORD: Final = _MAGIC_WORD
+"""First words of the two packets that nearly all are: plain DATA, and an ACK, without data offset."""
 _NATIVE = sys.byteorder == "little"
 """Runs are checked and stamped through native 32-bit arrays; on big-endian machines they take the slow way round."""
 
@@ -80,21 +86,21 @@ class Packet(NamedTuple):
 
 def expand(number: int, near: int) -> int:
     """The unbounded sequence number that ends in these 32 bits and is nearest to ``near``."""
-    return near + ((number - near + 0x80000000 & _MASK) - 0x80000000)
+    return near + ((number - near + 0x80000000 & MASK) - 0x80000000)
 
 
 def header(flags: int, stream_id: int, window: int, seq: int, ack: int, data_offset: int = 0) -> bytes:
-    return _HEADER.pack(_MAGIC_WORD, flags, data_offset, stream_id, window, seq & _MASK, ack & _MASK)
+    return _HEADER.pack(_MAGIC_WORD, flags, data_offset, stream_id, window, seq & MASK, ack & MASK)
 
 
 def write_header(into: bytearray, at: int, flags: int, stream_id: int, window: int, seq: int, ack: int) -> None:
     """A header without data offset, written at byte ``at`` of an existing buffer."""
-    _HEADER.pack_into(into, at, _MAGIC_WORD, flags, 0, stream_id, window, seq & _MASK, ack & _MASK)
+    _HEADER.pack_into(into, at, _MAGIC_WORD, flags, 0, stream_id, window, seq & MASK, ack & MASK)
 
 
 def sack_area(blocks: Iterable[tuple[int, int]]) -> bytes:
     """Half-open ranges of received numbers, as they follow the header."""
-    numbers = [number & _MASK for block in blocks for number in block]
+    numbers = [number & MASK for block in blocks for number in block]
     return struct.pack(f"<{len(numbers)}I", *numbers)
 
 
@@ -108,10 +114,10 @@ def words(numbers: Iterable[int]) -> array[int]:
 
 def number_column(first: int, count: int) -> array[int]:
     """``count`` consecutive sequence numbers as `words`."""
-    first &= _MASK
-    if first + count <= _MASK:
+    first &= MASK
+    if first + count <= MASK:
         return words(range(first, first + count))
-    return words([number & _MASK for number in range(first, first + count)])
+    return words([number & MASK for number in range(first, first + count)])
 
 
 def decode(datagram: memoryview) -> Packet:
@@ -131,6 +137,11 @@ def decode(datagram: memoryview) -> Packet:
         numbers = struct.unpack_from(f"<{2 * count}I", datagram, HEADER_SIZE)
         sacks = list(zip(numbers[::2], numbers[1::2], strict=True))
     return Packet(flags, offset, stream_id, window, seq, ack, sacks, datagram[HEADER_SIZE + offset :])
+
+
+def header_words(datagram: memoryview) -> tuple[int, int, int, int, int]:
+    """The `WORDS` of a datagram that has them, unchecked: first word, id, window, seq, ack."""
+    return _HEADER_WORDS.unpack_from(datagram)
 
 
 def peek(view: memoryview) -> int | None:

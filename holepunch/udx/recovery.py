@@ -87,7 +87,7 @@ class Recovery:
     def settle(self, now: float) -> None:
         """Draw the conclusions of all acknowledgements since the last call: once per batch of received packets."""
         flight = self.flight
-        if not flight.newly_delivered:
+        if not flight.newly_delivered and flight.una == self._progress:
             return
         sample = flight.settle(self._since, self.rtt.minimum, now)
         if sample.rtt is not None:
@@ -104,6 +104,13 @@ class Recovery:
         self.congestion.on_ack(sample, lost, flight.delivered, flight.size, now)
         self._rto_at = math.inf if flight.empty else now + self.rtt.rto
         self._arm_tail_probe(now)
+
+    def on_resent(self, start: int, end: int, now: float) -> None:
+        """Packets leave again, without padding: what arrives now proves nothing about a larger size."""
+        self.flight.sent_again(start, end, now)
+        if self.mtu_probe is not None and start <= self.mtu_probe[0] < end:
+            self.mtu_probe = None
+            self.mtu.on_probe_lost()
 
     def on_sent(self, now: float) -> None:
         """Packets left."""

@@ -201,10 +201,11 @@ class Sender:
             if wanted > 0:
                 budget = self._pacer.budget(recovery.congestion.pacing_rate, wanted, now)
                 again = self._send_again(budget, window, ack, now, out)
-                self._pacer.spend(again + self._send_new(min(budget - again, new), window, ack, now, out))
+                new = self._send_new(min(budget - again, new), window, ack, now, out)
+                self._pacer.spend(again + new)
+                unsent -= new
                 if budget < wanted:
                     self._pace_at = self._pacer.ready_at()
-            unsent = self._unsent()
         if not unsent and not flight.lost and flight.size < recovery.congestion.window:
             flight.mark_app_limited()
         self._watch_zero_window(unsent > 0, now)
@@ -246,7 +247,7 @@ class Sender:
             end = min(end, self._paths[at + 1].since)
         batch.resent = True
         out.append(Transmit(*path.route, *batch.packets(start, end, path.remote_id, window, ack)))
-        self.recovery.flight.sent_again(start, end, now)
+        self.recovery.on_resent(start, end, now)
         self.packets_sent += end - start
         self.resent += end - start
         return end - start

@@ -14,17 +14,20 @@ from holepunch.udx.batch import GRID_PACKETS
 from holepunch.udx.linger import Linger
 from holepunch.udx.mtu import MAX_SIZE
 from holepunch.udx.packet import (
+    ACK_WORD,
     DATA,
+    DATA_WORD,
     DESTROY,
     END,
     HEADER_SIZE,
     HEARTBEAT,
+    MASK,
     MESSAGE,
     SACK,
-    Packet,
     decode,
     expand,
     header,
+    header_words,
     in_order_data_run,
     join_payloads,
     sack_area,
@@ -47,6 +50,8 @@ QUEUE_ROOM: Final = SEND_QUEUE // 4
 """Room that is worth waking a writer for."""
 MAX_MESSAGES: Final = 256
 """Unordered messages that wait for the application. They may be lost anyway; beyond this the oldest are."""
+_NO_MESSAGES: deque[bytes] = deque(maxlen=0)
+"""Shared by streams that never got one: an empty deque of its own would be a fifth of an idle stream."""
 
 
 class UdxStream:
@@ -93,7 +98,7 @@ class UdxStream:
         """Why it closed, when not by both ends ending, nor by `destroy`."""
         self.transmits: list[Transmit] = []
         self.events: list[Event] = []
-        self.messages: deque[bytes] = deque(maxlen=MAX_MESSAGES)
+        self.messages = _NO_MESSAGES
         """Unordered messages received, for the driver to pop from the left. A full queue drops the oldest."""
         self.packets_received = 0
         self._sender = Sender(first_seq, local_id, now)
@@ -215,7 +220,7 @@ class UdxStream:
     # for the driver
 
     def connect(self, route: Route, remote_id: int, now: float) -> None:
-        """Packets go there from now on. Sends nothing by itself but, at the next `flush`, an ACK owed for early data."""
+        """Packets go there from now on. Sends nothing but, at the next `flush`, an ACK owed for early data."""
         if self.route is None and not self.closed:
             self.route = route
             self.remote_id = remote_id
@@ -256,22 +261,24 @@ class UdxStream:
         """
         if self.closed:
             return
-        at = 0
-        whole = len(view) // segment
-        if whole > 1 and self._receive_bulk(view, segment, whole, now):
-            at = whole * segment
-        while at < len(view) and not self.closed:
+        size = len(view)
+        if size <= segment:
+            self._receive_one(view, now)
+            return
+        whole = size // segment
+        at = whole * segment if whole > 1 and self._receive_bulk(view, segment, whole, now) else 0
+        while at < size and not self.closed:
             self._receive_one(view[at : at + segment], now)
             at += segment
 
     def flush(self, now: float) -> None:
         """Act on what was received, and send what is owed and what the windows and the pacer allow."""
         if self.closed:
-            self._report()
             return
         sender, receiver = self._sender, self._receiver
         idle = sender.recovery.flight.empty
-        sender.acknowledge(self._ack, (), now)
+        if self._ack > sender.recovery.flight.una:
+            sender.acknowledge(self._ack, (), now)
         sender.recovery.settle(now)
         self._settle_ends()
         if self.route is not None and not self.closed:
@@ -325,11 +332,29 @@ class UdxStream:
         receiver.accept_run(count, join_payloads(view, segment, count))
         self.packets_received += count
         # all left in one burst: what the last one acknowledges is the newest
-        self._note(decode(view[(count - 1) * segment : count * segment]), receiver.expected - 1, now)
+        _, _, window, _, ack = header_words(view[(count - 1) * segment :])
+        if self._note(receiver.expected - 1, ack, window):
+            self._ack_owed = True
         return True
 
     def _receive_one(self, datagram: memoryview, now: float) -> None:
-        """One packet, in the order of steps of udx.md section 3."""
+        if len(datagram) < HEADER_SIZE:
+            return
+        receiver = self._receiver
+        first, _, window, seq, ack = header_words(datagram)
+        if first == ACK_WORD:
+            self.packets_received += 1
+            self._note(expand(seq, receiver.expected), ack, window)
+        elif first == DATA_WORD and seq == receiver.expected & MASK and receiver.takes_run(len(datagram) - HEADER_SIZE):
+            self.packets_received += 1
+            receiver.accept_run(1, bytes(datagram[HEADER_SIZE:]))
+            if self._note(receiver.expected - 1, ack, window):
+                self._ack_owed = True
+        else:
+            self._receive_odd(datagram, now)
+
+    def _receive_odd(self, datagram: memoryview, now: float) -> None:
+        """Any packet, in the order of steps of udx.md section 3."""
         try:
             packet = decode(datagram)
         except DecodeError:
@@ -352,24 +377,29 @@ class UdxStream:
                 self._close(Reset())
                 return
         if flags & MESSAGE:
+            if self.messages is _NO_MESSAGES:
+                self.messages = deque(maxlen=MAX_MESSAGES)
             if not self.messages:
                 self.events.append(Event.MESSAGE)
             self.messages.append(bytes(packet.payload))
-        self._note(packet._replace(flags=flags), seq, now)
+        if self._note(seq, packet.ack, packet.window):
+            if packet.sacks:
+                una = self._ack
+                blocks = [(expand(low, una), expand(high, una)) for low, high in packet.sacks]
+                self._sender.acknowledge(una, blocks, now)
+            if flags & (DATA | END):
+                self._ack_owed = True
 
-    def _note(self, packet: Packet, seq: int, now: float) -> None:
-        """Take down what the packet acknowledges, and that it is to be acknowledged."""
-        sender = self._sender
-        ack = expand(packet.ack, self._ack)
-        if ack > self._next:
-            return
-        sender.on_window(seq, ack, packet.window)
-        self._ack = max(self._ack, ack)
-        if packet.sacks:
-            una = self._ack
-            sender.acknowledge(una, [(expand(low, una), expand(high, una)) for low, high in packet.sacks], now)
-        if packet.flags & (DATA | END):
-            self._ack_owed = True
+    def _note(self, seq: int, ack: int, window: int) -> bool:
+        """Take down what a packet says of our own packets. False: it acknowledges what was never sent, and is to be
+        neither believed nor acknowledged."""
+        ack = expand(ack, self._ack)
+        if ack > self._sender.recovery.flight.next:
+            return False
+        self._sender.on_window(seq, ack, window)
+        if ack > self._ack:
+            self._ack = ack
+        return True
 
     def _settle_ends(self) -> None:
         if self._sender.end_acknowledged and not self._drained:
@@ -415,6 +445,7 @@ class UdxStream:
         self.transmits.append(Transmit(*self.route, [head + body], HEADER_SIZE + len(body)))
 
     def _close(self, error: StreamError | None) -> None:
+        self._report()
         self.closed = True
         self.error = error
         self._sender.clear()

@@ -121,7 +121,7 @@ class Announcer:
         self._retract(farewell, self._held)
 
     def close(self) -> None:
-        """Stop at once, and tell nobody."""
+        """Stop at once and take nothing back. A `stop` under way ends."""
         self._pause()
         self._end_farewell()
         self._state = _State.STOPPED
@@ -251,11 +251,12 @@ class Announcer:
             self._timer = self._node.schedule.after(PING_INTERVAL, self._ping)
 
     def _on_event(self, event: Event) -> None:
-        lonely = not self._generations[-1]
-        if event in (Event.NETWORK_CHANGE, Event.WAKE_UP) or (
-            event is Event.NETWORK_UPDATE and lonely and self._node.online
-        ):
+        if event in (Event.NETWORK_CHANGE, Event.WAKE_UP):
             self.refresh()
+        elif event is Event.NETWORK_UPDATE and self._node.online:
+            self._retry = RETRY_FIRST
+            if self._state is _State.RESTING and not self._generations[-1]:
+                self._begin_cycle()
 
     def _pause(self) -> None:
         """Whatever is under way: stop it."""

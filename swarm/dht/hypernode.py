@@ -76,7 +76,8 @@ class HyperNode:
         )
         self.storage = Storage(schedule, rng, unix_time)
         self.router = Router(schedule, self.node.commands, self.storage.forwards)
-        self.plugins = StorageCommands(self.node, self.storage, self.router.own_record).plugins
+        commands = StorageCommands(self.node, self.storage, self.router.own_record)
+        self.plugins = commands.plugins
         self.signaller = DhtSignaller(self.node, self.storage.forwards, local_addresses)
         self.operations = Operations(self.node, self.storage)
         self._announcers: dict[bytes, Announcer] = {}
@@ -105,7 +106,7 @@ class HyperNode:
         announcer = Announcer(self.node, key_pair, receptionist.on_relays)
         self.router.serve(target, Server(receptionist, announcer.record))
         if target in self._leaving:
-            self._leaving[target].close()  # else what it still takes back would be what is announced now
+            self._leaving[target].close()  # or it would take back what is announced now
         self._announcers[target] = announcer
         announcer.start(on_announced)
         return announcer
@@ -154,10 +155,9 @@ class HyperNode:
                 announcer.start()
 
     def close(self) -> None:
-        """Stop at once and for good: nothing is taken back, nothing is called any more."""
-        for announcer in self._announcers.values():
+        """Stop at once and for good. Only who waits for announcements to be taken back is still called: now."""
+        for announcer in (*self._announcers.values(), *self._leaving.values()):
             announcer.close()
         self._announcers.clear()
-        self._leaving.clear()
         self.node.close()
         self.storage.close()

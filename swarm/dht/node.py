@@ -120,7 +120,12 @@ class Node:
     def subscribe(self, listener: Callable[[Event], None]) -> Cancel:
         """Call ``listener`` with every `Event` from now on."""
         self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+        def leave() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return leave
 
     # own state
 
@@ -279,7 +284,8 @@ class Node:
 
     def accepts(self, address: Address) -> bool:
         """Whether an address that others name may be one of a node."""
-        return address.port != 0 and _is_unicast(address.host) and self._passes_filter(address)
+        unicast = 0 < int(address.host.partition(".")[0]) < 224
+        return unicast and address.port != 0 and self._passes_filter(address)
 
     def bootstrap_nodes(self, on_resolved: Callable[[Sequence[Address]], None]) -> None:
         """Call back once with the bootstrap nodes, now or later."""
@@ -391,8 +397,3 @@ class Node:
     def _emit(self, event: Event) -> None:
         for listener in tuple(self._listeners):
             listener(event)
-
-
-def _is_unicast(host: str) -> bool:
-    """Not 0.0.0.0/8, and below multicast."""
-    return 0 < int(host[: host.index(".")]) < 224

@@ -100,8 +100,6 @@ class Reachability:
         known = self.sampler
         if not node.ephemeral or known.host != sampled.host or known.port != sampled.port:
             return False  # the address changed meanwhile
-        if seen.host != sampled.host or seen.port == 0:
-            return False
         if not only_firewall:
             node.rpc.ephemeral = False
         if seen is not known:
@@ -109,7 +107,7 @@ class Reachability:
             self.sampler = seen
             if seen.port != sampled.port:
                 node.nat_updated()
-        node.adopt_id(node_id(Address(seen.host, seen.port)))
+        node.adopt_id(node_id(Address(sampled.host, seen.port)))
         return True
 
     # probing

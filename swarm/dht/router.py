@@ -15,8 +15,6 @@ from holepunch.punch.messages import HandshakeMessage, HolepunchMessage, Mode
 from swarm.dht.messages import Command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from holepunch.address import Address
     from holepunch.core import Role, Schedule
     from holepunch.signaller import Receptionist
@@ -27,13 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Router", "Server"]
 
-HANDSHAKES_PER_HOST = Rate(20, 200)
-"""Handshakes that one relay, or one direct client, may bring to servers on this node. Each costs half a millisecond of
-curve arithmetic before anything is known about the client."""
+HANDSHAKES_PER_CLIENT = Rate(20, 120)
+"""Handshakes that one client host may bring to servers on this node. A dial sends up to 12: 4 through each of 3 relays.
+Each new one costs half a millisecond of curve arithmetic before anything is known about the client."""
+HANDSHAKES_PER_RELAY = Rate(100, 400)
+"""Handshakes that come from one relay, which may make up its clients. All clients of a server come through three."""
 HANDSHAKES_PER_NEIGHBOUR = Rate(200, 1_000)
-"""The same for a private or loopback host: whole test networks share one."""
-HANDSHAKES = Rate(200, 400)
-"""Handshakes in total: a tenth of one core."""
+"""Both, for a private or loopback host: whole test networks share one."""
+HANDSHAKES = Rate(300, 1_000)
+"""Handshakes in total: at most a sixth of one core."""
 
 RELAYED_PER_HOST = Rate(50, 200)
 """Messages relayed to one host. Who asks for it may name any host, so this bounds what strangers can have us send
@@ -60,7 +60,8 @@ class Router:
         self._schedule = schedule
         self._forwards = forwards
         self._servers: dict[bytes, Server] = {}
-        self._handshakes = Budget(HANDSHAKES_PER_HOST, HANDSHAKES, neighbours=HANDSHAKES_PER_NEIGHBOUR)
+        self._clients = Budget(HANDSHAKES_PER_CLIENT, HANDSHAKES, neighbours=HANDSHAKES_PER_NEIGHBOUR)
+        self._relays = Budget(HANDSHAKES_PER_RELAY, HANDSHAKES, neighbours=HANDSHAKES_PER_NEIGHBOUR)
         self._relayed = Budget(RELAYED_PER_HOST, RELAYED, neighbours=RELAYED_PER_NEIGHBOUR)
         commands[Command.PEER_HANDSHAKE] = self._on_handshake
         commands[Command.PEER_HOLEPUNCH] = self._on_holepunch
@@ -94,27 +95,29 @@ class Router:
             self._serve_handshake(request, message, server)
 
     def _serve_handshake(self, request: Request, message: HandshakeMessage, server: Server) -> None:
-        source, client = request.from_, message.peer_address
-        respond: Callable[[bytes, Role], None]
+        source, now = request.from_, self._schedule.now
         if message.mode == Mode.FROM_CLIENT:
             # direct by its mode: an address in it would let the client pass for relayed
             message = replace(message, peer_address=None)
+            client, back_to = source, None
+        else:
+            known = message.peer_address
+            back_to = {Mode.FROM_RELAY: source, Mode.FROM_SECOND_RELAY: message.relay_address}.get(message.mode)
+            if known is None or back_to is None or not self._relays.admit(source.host, now):
+                return
+            client = known
+        if not self._clients.admit(client.host, now):
+            return
 
-            def respond(noise: bytes, role: Role) -> None:
+        def respond(noise: bytes, role: Role) -> None:
+            if back_to is None:
                 reply = HandshakeMessage(Mode.REPLY, noise)
                 request.reply(reply.encode(), token=False, closer=False, role=role)
-
-        else:
-            back_to = {Mode.FROM_RELAY: source, Mode.FROM_SECOND_RELAY: message.relay_address}.get(message.mode)
-            if back_to is None or client is None:
-                return
-
-            def respond(noise: bytes, role: Role) -> None:
+            else:
                 reply = HandshakeMessage(Mode.FROM_SERVER, noise, peer_address=client)
                 request.relay(back_to, reply.encode(), role=role)
 
-        if self._handshakes.admit(source.host, self._schedule.now):
-            server.receptionist.on_handshake(message, source, request.to, request.role, respond)
+        server.receptionist.on_handshake(message, source, request.to, request.role, respond)
 
     def _relay_handshake(self, request: Request, message: HandshakeMessage) -> None:
         source, noise, client = request.from_, message.noise, message.peer_address

@@ -109,6 +109,7 @@ class Dialler:
         self.explicit.pop(peer, None)
         if not peer.wanted:
             self.unwanted(peer)
+        self.forget(peer)
 
     def connect(self, peer: PeerInfo, on_result: Waiter) -> Cancel:
         """See `Policy.connect`."""

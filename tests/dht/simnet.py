@@ -11,7 +11,7 @@ from holepunch.address import Address
 from holepunch.core import CLIENT, SERVER, Role, Schedule
 from swarm.dht.ids import distance, node_id
 from swarm.dht.node import Node
-from swarm.dht.packets import REQUEST, ResponsePacket, decode_request, encode_response
+from swarm.dht.packets import PING_NAT, REQUEST, ResponsePacket, decode_request, encode_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -75,6 +75,8 @@ class Puppet:
         self.heard.append((self.net.schedule.now, source, request))
         fields = self.answer(request) if self.answer is not None else None
         if fields is not None:
+            if request.internal and request.command == PING_NAT and request.value is not None:
+                source = Address(source.host, int.from_bytes(request.value, "little"))
             id = node_id(self.address) if self.persistent else None
             packet = ResponsePacket(request.tid, source, id, None, [], 0, None)._replace(**fields)
             self.net.carry(self.address, source, encode_response(packet))

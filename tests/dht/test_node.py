@@ -112,6 +112,20 @@ def test_search_is_repeated_with_the_id_that_it_revealed() -> None:
 # -- asking
 
 
+def test_external_command_is_one_request_to_one_node() -> None:
+    net, hosts = small_network()
+    hosts[2].node.commands[3] = lambda request: request.reply(b"stored" if request.token_valid else None)
+    replies: list[Reply | None] = []
+
+    def put(first: Reply | None) -> None:
+        assert first is not None
+        hosts[1].node.request(hosts[2].address, 3, replies.append, target=TARGET, value=b"x", token=first.token)
+
+    hosts[1].node.request(hosts[2].address, 3, put, target=TARGET)
+    net.run(1)
+    assert [reply and reply.value for reply in replies] == [b"stored"]
+
+
 def test_ping_is_answered_and_its_round_trip_measured() -> None:
     net, hosts = small_network()
     pongs: list[Reply | None] = []
@@ -190,6 +204,21 @@ def test_network_that_dies_and_returns_is_told() -> None:
     net.run(3 * TICK)
     assert host.node.online
     assert host.events == [Event.NETWORK_UPDATE] * 2
+
+
+def test_waking_up_is_online_until_shown_otherwise() -> None:
+    net, hosts = small_network()
+    node = hosts[3].node
+    for tick in range(6):
+        node.rpc.responses += 10 if tick < 3 else 0
+        node.rpc._in_flight.timeouts += 10
+        node.update_health()
+    assert not node.online
+    hosts[3].events.clear()
+    node.wake_up()
+    assert node.online
+    assert hosts[3].events == [Event.NETWORK_UPDATE, Event.WAKE_UP]
+    net.run(1)
 
 
 def test_lossy_network_is_degraded() -> None:

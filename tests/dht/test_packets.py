@@ -126,6 +126,16 @@ def test_random_bytes_decode_or_are_a_decode_error(data: bytes) -> None:
             continue
 
 
+def test_flags_of_more_than_a_byte_are_refused() -> None:
+    with pytest.raises(DecodeError, match="flags"):
+        decode_request(bytes([REQUEST, 0xFD]) + bytes(20))
+
+
+def test_short_address_is_a_decode_error() -> None:
+    with pytest.raises(DecodeError, match="address"):
+        decode_address(bytes(7), 2)
+
+
 def test_list_longer_than_its_datagram_is_refused() -> None:
     head = bytes([RESPONSE, 4]) + bytes(8)
     with pytest.raises(DecodeError, match="addresses"):

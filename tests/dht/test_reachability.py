@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +15,9 @@ from swarm.dht.maintenance import RECHECK_TICKS, STABLE_TICKS, TICK
 from swarm.dht.packets import PING_NAT
 from swarm.dht.table import Contact
 from tests.dht.simnet import Host, SimNet
+
+if TYPE_CHECKING:
+    from swarm.dht.packets import RequestPacket
 
 TWENTY_MINUTES = STABLE_TICKS * TICK
 HOUR = RECHECK_TICKS * TICK
@@ -137,6 +141,73 @@ def test_network_that_went_silent_at_the_check_proves_nothing() -> None:
     scene.net.run(2 * TICK + 10)
     assert scene.node.firewalled
     assert scene.node.ephemeral
+
+
+def _always(fields: dict[str, Any] | None, request: RequestPacket) -> dict[str, Any] | None:
+    return fields
+
+
+class Probed:
+    """A node with five puppets in its table, sampled at its client socket's address, about to check itself."""
+
+    def __init__(self, answers: list[dict[str, Any] | None]) -> None:
+        self.net = SimNet(delay=0)
+        self.host = self.net.host()
+        self.node = self.host.node
+        self.node.bootstrapped = True
+        for n, fields in enumerate(answers):
+            address = Address("9.9.9.9", n + 1)
+            self.net.puppet(address, partial(_always, fields))
+            self.node.table.add(Contact(node_id(address), address, None, 0))
+            self.node.reachability.sample(self.host.addresses[CLIENT])
+        self.changed: list[bool] = []
+        self.node.reachability.update(False, self.changed.append)
+
+    def verdict(self) -> tuple[bool, bool]:
+        """(firewalled, ephemeral), when known."""
+        self.net.run(5)
+        assert self.changed == [not self.node.ephemeral]
+        return self.node.firewalled, self.node.ephemeral
+
+
+@pytest.mark.parametrize(("answering", "firewalled"), [(5, False), (3, False), (2, True), (0, True)])
+def test_three_of_five_must_reach_the_server_socket(answering: int, firewalled: bool) -> None:
+    assert Probed([{}] * answering + [None] * (5 - answering)).verdict() == (firewalled, firewalled)
+
+
+def test_one_is_enough_where_fewer_could_be_asked() -> None:
+    assert Probed([{}, None, None]).verdict() == (False, False)
+
+
+def test_nobody_to_ask_proves_nothing() -> None:
+    probed = Probed([])
+    probed.node.reachability.sample(probed.host.addresses[CLIENT])
+    probed.node.reachability.update(False, probed.changed.append)
+    assert probed.changed == [False, False]
+
+
+def test_server_socket_seen_at_another_host_counts_as_firewalled() -> None:
+    assert Probed([{"to": Address("6.6.6.6", 10_002)}] * 5).verdict() == (True, True)
+
+
+def test_server_socket_seen_at_another_port_counts_as_firewalled() -> None:
+    assert Probed([{"to": Address("8.0.0.1", 5)}] * 5).verdict() == (True, True)
+
+
+def test_address_that_changes_during_the_check_postpones_persistence() -> None:
+    probed = Probed([{}, {}, {}, {}, None])
+    for _ in range(16):
+        probed.node.reachability.sample(Address("8.0.0.1", 6))
+    assert probed.verdict() == (False, True)
+
+
+def test_check_does_nothing_for_a_node_that_has_nothing_to_gain() -> None:
+    probed = Probed([{}] * 5)
+    assert probed.verdict() == (False, False)
+    sent = probed.net.sent
+    probed.node.reachability.update(True, probed.changed.append)
+    assert probed.changed == [True, False]
+    assert probed.net.sent == sent
 
 
 def test_ephemeral_node_never_becomes_persistent_but_may_lose_the_firewalled_flag() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -56,6 +57,28 @@ def test_messages_stop_reaching_a_key_that_is_not_listened_for_any_more(net: Hyp
     with pytest.raises(KeyError):
         server.hyper.stop_listening(ALICE.public_key, lambda: None)
     net.listen(server, ALICE, desk)
+
+
+def test_key_that_is_listened_for_again_at_once_stays_announced(net: HyperNet) -> None:
+    server, desk = net.client(), Desk(b"answer")
+    net.listen(server, ALICE, desk)
+    for _ in range(3):
+        ended = Outcome[None]()
+        server.hyper.stop_listening(ALICE.public_key, partial(ended, None))
+        announcer = net.listen(server, ALICE, desk)
+        assert len(ended.values) == 1
+    net.run(10)
+    assert len([peer for peer in [net.first_peer, *net.nodes] if TARGET in peer.hyper.storage.forwards]) == 3
+    assert reaches(net, TARGET, announcer.relays[0].relay_address)
+
+
+def test_closing_ends_a_farewell(net: HyperNet) -> None:
+    server, ended = net.client(), Outcome[None]()
+    net.listen(server, ALICE, Desk())
+    server.hyper.stop_listening(ALICE.public_key, lambda: ended(None))
+    server.hyper.close()
+    net.run(10)
+    assert len(ended.values) == 1
 
 
 def test_persistent_node_answers_for_its_own_server(net: HyperNet) -> None:

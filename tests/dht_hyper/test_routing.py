@@ -10,9 +10,10 @@ from holepunch.address import Address
 from holepunch.core import CLIENT, SERVER
 from holepunch.keys import hash32
 from holepunch.punch.messages import HandshakeMessage, HolepunchMessage, Mode
-from holepunch.signaller import HandshakeReply, HolepunchReply, Pong, Signaller
+from holepunch.signaller import HandshakeReply, HolepunchReply
 from swarm.dht.messages import Command
-from swarm.dht.router import RELAYED_PER_HOST
+from swarm.dht.packets import RequestPacket, encode_request
+from swarm.dht.router import HANDSHAKES_PER_CLIENT, HANDSHAKES_PER_RELAY, RELAYED_PER_HOST
 from swarm.dht.storage import Forward
 from tests.dht_hyper.hypernet import Desk, HyperNet, Outcome, Peer, key_pair
 
@@ -51,11 +52,6 @@ def punch(
 def ask(net: HyperNet, peer: Peer, to: Peer, message: HandshakeMessage | HolepunchMessage) -> Reply | None:
     command = Command.PEER_HANDSHAKE if isinstance(message, HandshakeMessage) else Command.PEER_HOLEPUNCH
     return net.ask(peer, to.address, command, TARGET, message.encode())
-
-
-def test_dht_is_a_signaller(net: HyperNet) -> None:
-    signaller: Signaller = net.client().hyper.signaller
-    assert signaller.firewalled
 
 
 # the way of a handshake
@@ -307,79 +303,36 @@ def test_stranger_cannot_have_a_host_flooded(net: HyperNet) -> None:
     assert 0 < len(heard) <= RELAYED_PER_HOST.burst + 20 * RELAYED_PER_HOST.per_second
 
 
+def flood(net: HyperNet, to: Peer, count: int, message: HandshakeMessage) -> None:
+    puppet = Address("5.5.5.5", 5)
+    packet = RequestPacket(1, to.address, None, None, False, Command.PEER_HANDSHAKE, TARGET, message.encode())
+    for _ in range(count):
+        net.sim.carry(puppet, to.address, encode_request(packet))
+    net.run(0.1)
+
+
+def test_relay_cannot_bring_more_handshakes_than_its_share(net: HyperNet, desk: Desk) -> None:
+    server = net.client()
+    net.listen(server, ALICE, desk)
+    for n in range(20):
+        client = Address(f"4.4.4.{n}", 4)
+        flood(net, server, 25, HandshakeMessage(Mode.FROM_RELAY, b"noise", peer_address=client))
+    assert 350 <= len(desk.handshakes) <= HANDSHAKES_PER_RELAY.burst + 2 * HANDSHAKES_PER_RELAY.per_second
+
+
+@pytest.mark.parametrize("mode", [Mode.FROM_CLIENT, Mode.FROM_RELAY])
+def test_client_cannot_bring_more_handshakes_than_its_share(net: HyperNet, desk: Desk, mode: Mode) -> None:
+    server = net.client()
+    net.listen(server, ALICE, desk)
+    for n in range(20):
+        client = Address("4.4.4.4" if mode == Mode.FROM_RELAY else f"4.4.4.{n}", 4)
+        flood(net, server, 20, HandshakeMessage(mode, b"noise", peer_address=client))
+    share = HANDSHAKES_PER_CLIENT.burst + 2 * HANDSHAKES_PER_CLIENT.per_second
+    assert HANDSHAKES_PER_CLIENT.burst <= len(desk.handshakes) <= share
+
+
 def test_key_is_listened_for_once(net: HyperNet, desk: Desk) -> None:
     server = net.client()
     net.listen(server, ALICE, desk)
     with pytest.raises(ValueError, match="already"):
         server.hyper.listen(ALICE, desk)
-
-
-# finding relays
-
-
-def find(net: HyperNet, client: Peer, *seeds: Address) -> list[Address]:
-    relays: list[Address] = []
-    ended = Outcome[None]()
-    client.hyper.signaller.find_relays(TARGET, seeds, relays.append, lambda: ended(None))
-    net.wait(ended)
-    return relays
-
-
-def test_relays_are_the_nodes_the_server_announced_to(net: HyperNet, desk: Desk) -> None:
-    announcer = net.listen(net.client(), ALICE, desk)
-    relays = find(net, net.client())
-    assert sorted(relays) == sorted(relay.relay_address for relay in announcer.relays)
-    assert find(net, net.client(), relays[0]) != []
-
-
-def test_unknown_peer_has_no_relays(net: HyperNet) -> None:
-    assert find(net, net.client()) == []
-
-
-def test_relays_that_led_to_a_peer_are_remembered(net: HyperNet) -> None:
-    signaller = net.client().hyper.signaller
-    assert signaller.cached_relays(ALICE.public_key) == ()
-    signaller.remember_relays(ALICE.public_key, [Address("9.9.9.9", n) for n in range(1, 9)])
-    assert signaller.cached_relays(ALICE.public_key) == tuple(Address("9.9.9.9", n) for n in range(1, 5))
-    signaller.remember_relays(ALICE.public_key, [STRANGER])
-    assert signaller.cached_relays(ALICE.public_key) == (STRANGER,)
-    for n in range(512):
-        signaller.remember_relays(n.to_bytes(32, "big"), [STRANGER])
-    assert signaller.cached_relays(ALICE.public_key) == ()
-
-
-def test_server_announced_to_this_very_node_is_asked_itself(net: HyperNet, desk: Desk) -> None:
-    server = net.client()
-    announcer = net.listen(server, ALICE, desk)
-    relay = net.named(announcer.relays[0].relay_address)
-    relays = relay.hyper.signaller.cached_relays(ALICE.public_key)
-    assert relays == (server.host.addresses[CLIENT],)
-    reply = shake(net, relay, relays[0])
-    assert reply is not None
-    assert not reply.relayed
-
-
-def test_witnesses_tell_a_socket_its_address(net: HyperNet) -> None:
-    client = net.client()
-    signaller = client.hyper.signaller
-    witnesses = signaller.witnesses()
-    assert len(witnesses) == 6
-    ended = Outcome["Pong | None"]()
-    signaller.ping(witnesses[0], SERVER, 0, ended)
-    assert net.wait(ended) == Pong(witnesses[0], client.host.addresses[SERVER], SERVER)
-    ended = Outcome["Pong | None"]()
-    signaller.ping(STRANGER, CLIENT, 1, ended)
-    start = net.schedule.now
-    assert net.wait(ended) is None
-    assert net.schedule.now - start == pytest.approx(2, abs=0.01)
-
-
-def test_own_addresses_are_those_of_the_node_and_the_shell(net: HyperNet) -> None:
-    node = net.nodes[0]
-    assert node.hyper.signaller.remote_address() == node.address
-    assert node.hyper.signaller.main_role == SERVER
-    assert not node.hyper.signaller.firewalled
-    client = net.client()
-    assert client.hyper.signaller.remote_address() is None
-    assert client.hyper.signaller.main_role == CLIENT
-    assert [address.host for address in client.hyper.signaller.local_addresses()] == ["192.168.1.2"]

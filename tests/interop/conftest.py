@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from tests.interop.ends import End
+from tests.interop.ends import End, connect
 from tests.interop.peers import DHT_COMMANDS, HERE, Peer
 from tests.tools import need
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Iterator
 
     import trio
 
-    Start = Callable[[str], Awaitable[Peer]]
+
+class Start(Protocol):
+    """Starts one more peer of a kind: "node" or "python"."""
+
+    async def __call__(self, kind: str, seed: bytes | None = None) -> Peer: ...
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,9 +66,5 @@ def sides(request: pytest.FixtureRequest) -> tuple[str, str]:
 
 @pytest.fixture
 async def ends(start: Start, sides: tuple[str, str]) -> tuple[End, End]:
-    """Two peers connected by topic: the one that announced, and the one that looked up and dialled."""
-    topic = os.urandom(32).hex()
-    server, client = [await start(kind) for kind in sides]
-    await server.call("join", topic=topic, client=False)
-    await client.call("join", topic=topic, server=False)
-    return End(server, await server.connection(client)), End(client, await client.connection(server))
+    """A connection between two peers: its end at the server, and at the client."""
+    return await connect(start, sides)

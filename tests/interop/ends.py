@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,11 @@ import trio
 from tests.interop.peers import Peer, PeerError, content
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["End", "transfer", "transfer_both_ways", "until_all_are_connected_once"]
+    from tests.interop.conftest import Start
+
+__all__ = ["End", "connect", "transfer", "transfer_both_ways", "until_all_are_connected_once"]
 
 PATIENCE = 5
 """Seconds after which a connection that carries nothing is taken for one that is about to go."""
@@ -29,6 +32,19 @@ class End:
 
     async def call(self, name: str, **options: Any) -> dict[str, Any]:
         return await self.peer.call(name, conn=self.conn, **options)
+
+
+async def connect(
+    start: Start, sides: tuple[str, str], prepare: Callable[[Peer], object] = lambda peer: None
+) -> tuple[End, End]:
+    """Two peers connected by topic: the one that announced, and the one that looked up and dialled."""
+    topic = os.urandom(32).hex()
+    server, client = peers = [await start(kind) for kind in sides]
+    for peer in peers:
+        prepare(peer)
+    await server.call("join", topic=topic, client=False)
+    await client.call("join", topic=topic, server=False)
+    return End(server, await server.connection(client)), End(client, await client.connection(server))
 
 
 async def transfer(sender: End, receiver: End, length: int, seed: str = "") -> None:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.interop.ends import End, transfer, transfer_both_ways
+from tests.interop.ends import connect, transfer, transfer_both_ways
 from tests.interop.loss import lose
 
 if TYPE_CHECKING:
     from tests.interop.conftest import Start
+    from tests.interop.ends import End
 
 ENDLESS = 1 << 40
 """More bytes than any test sends: a receive that only the end of the stream ends."""
@@ -57,25 +58,20 @@ async def test_unordered_messages_arrive(ends: tuple[End, End]) -> None:
                 assert (await receiver.call("receive_message"))["data"] == message
 
 
-async def test_connection_outlives_fifteen_seconds_of_silence(ends: tuple[End, End]) -> None:
-    server, client = ends
-    with trio.fail_after(60):
+async def test_connections_outlive_fifteen_seconds_of_silence(start: Start) -> None:
+    with trio.fail_after(90):
+        pairs = [await connect(start, sides) for sides in (("node", "python"), ("python", "node"), ("node", "node"))]
         await trio.sleep(15)
-        await transfer_both_ways(ends, 1000)
-        assert await server.peer.open_to(client.peer) == [server.conn]
-        assert await client.peer.open_to(server.peer) == [client.conn]
+        for server, client in pairs:
+            await transfer_both_ways((server, client), 1000)
+            assert await server.peer.open_to(client.peer) == [server.conn]
+            assert await client.peer.open_to(server.peer) == [client.conn]
 
 
 @pytest.mark.parametrize("sides", ["node-python", "python-node", "python-python", "node-node"], indirect=True)
 async def test_one_datagram_in_ten_lost_each_way_changes_nothing(start: Start, sides: tuple[str, str]) -> None:
-    topic = os.urandom(32).hex()
     with trio.fail_after(120):
-        server, client = peers = [await start(kind) for kind in sides]
-        for peer in peers:
-            lose(peer.pid, 10)
-        await server.call("join", topic=topic, client=False)
-        await client.call("join", topic=topic, server=False)
-        ends = (End(server, await server.connection(client)), End(client, await client.connection(server)))
-        for peer in peers:
-            lose(peer.pid, 10)  # the sockets they punched with are new
-        await transfer_both_ways(ends, 100_000)
+        server, client = await connect(start, sides, prepare=lambda peer: lose(peer.pid, 10))
+        for end in (server, client):
+            lose(end.peer.pid, 10)  # the sockets they punched with are new
+        await transfer_both_ways((server, client), 100_000)

@@ -2,6 +2,7 @@
 
 from holepunch.errors import Reason
 from swarm.policy import Backoffs, ConnectionClosed, ConnectionOpened, DialFailed, DialStarted, PeerFound, PeerInfo
+from swarm.policy.peers import MAX_FOUND_PEERS
 from swarm.topic import Topic
 from tests.policy.world import TOPIC, Bug, End, World
 
@@ -93,6 +94,61 @@ def test_a_peer_that_was_given_up_is_dialled_again_when_it_is_found_again() -> N
     session.refresh()
     world.run(1)
     assert client.remotes == [server]
+
+
+def test_a_peer_that_waits_for_a_late_retry_starts_over_when_it_is_found_again() -> None:
+    world = World()
+    server, client = world.host(1), world.host(2)
+    server.policy.join(TOPIC, client=False)
+    world.flush(server)
+    server.reachable = False
+    session = client.policy.join(TOPIC, server=False)
+    world.until(lambda: len(client.seen(DialFailed)) == 3)
+    assert client.policy.stats().waiting == 1
+    session.refresh()
+    world.run(1)
+    assert client.policy.stats().waiting == 0
+    assert [event.attempt for event in client.seen(DialStarted)] == [0, 1, 2, 0]
+
+
+def test_a_proven_peer_keeps_its_attempts_when_it_is_found_again() -> None:
+    world = World()
+    server, client = world.host(1), world.host(2)
+    server.policy.join(TOPIC, client=False)
+    world.flush(server)
+    session = client.policy.join(TOPIC, server=False)
+    world.run(1)
+    client.end(client.open[0])
+    session.refresh()
+    world.run(0.5)
+    assert [event.attempt for event in client.seen(DialStarted)] == [0, 1]
+    assert client.remotes == [server]
+
+
+def test_a_peer_that_one_search_reports_again_after_its_dial_failed_is_not_dialled_at_once() -> None:
+    world = World()
+    world.silence = 0.0
+    client = world.host(2)
+    client.policy.join(TOPIC, server=False)
+    for _ in range(3):
+        assert client.find is not None
+        client.find(world.host(1).public_key, [])
+        for link in list(client.ends):
+            client.ends.pop(link).gone = True
+            client.policy.dial_failed(link, Bug())
+    assert client.policy.stats().dialled.attempted == 1
+    assert client.policy.stats().waiting == 1
+
+
+def test_a_flood_of_keys_that_nobody_holds_is_bounded() -> None:
+    world = World()
+    client = world.host(1)
+    client.policy.join(TOPIC, server=False)
+    for number in range(MAX_FOUND_PEERS + 50):
+        client.policy.remember(TOPIC, (number + 10).to_bytes(32, "big"), [])
+    assert client.policy.stats().peers == MAX_FOUND_PEERS
+    client.policy.join_peer(b"\x09" * 32)
+    assert client.policy.stats().peers == MAX_FOUND_PEERS + 1
 
 
 def test_a_banned_peer_is_not_connected_again() -> None:
@@ -290,5 +346,9 @@ def test_a_relay_is_forced_once_punching_has_failed_and_until_the_network_change
     world.run(10)
     assert client.forced == [False, True]
     assert without.forced == [False, False]
+    for host, attempts in ((client, 1), (without, 2)):
+        (link,) = host.ends
+        host.policy.dial_failed(link, Bug(Reason.CANNOT_HOLEPUNCH))
+        assert host.info(server).attempts == attempts
     client.policy.network_changed()
     assert not client.info(server).force_relay

@@ -3,7 +3,7 @@
 import pytest
 
 from holepunch.errors import ConnectError, Reason
-from swarm.policy import ConnectionClosed
+from swarm.policy import ConnectionClosed, Limits
 from swarm.policy.duplicates import keeps_new
 from tests.policy.world import TOPIC, Bug, Host, World
 
@@ -159,6 +159,44 @@ def test_of_several_connections_parked_behind_a_dial_the_last_is_kept() -> None:
     big.policy.dial_failed(dial, Bug())
     assert results == [third]
     assert big.policy.connection(SMALL_KEY) == third
+
+
+def test_a_parked_connection_that_ends_before_the_dial_fails_is_no_connection() -> None:
+    world = World()
+    big = world.host(2)
+    results: list[int | ConnectError] = []
+    big.policy.connect(SMALL_KEY, results.append)
+    (dial,) = big.ends
+    parked = big.policy.new_link()
+    big.policy.accepted(parked, SMALL_KEY, lambda: (0, 0))
+    assert big.policy.connection(SMALL_KEY) is None
+    big.policy.closed(parked, None)
+    big.policy.dial_failed(dial, Bug())
+    (error,) = results
+    assert isinstance(error, ConnectError)
+    assert big.policy.stats().connections == 0
+
+
+def test_a_connection_that_would_exceed_the_server_limit_replaces_nothing() -> None:
+    world = World()
+    host = world.host(2, limits=Limits(max_server_connections=1))
+    other, big = world.host(1), world.host(3)
+    other.policy.connect(host.public_key, lambda result: None)
+    host.policy.join_peer(big.public_key)
+    world.run(1)
+    assert host.remotes == [other, big]
+    host.policy.accepted(host.policy.new_link(), big.public_key, lambda: (0, 0))
+    assert host.remotes == [other, big]
+    assert host.policy.stats().accepted.refused == 1
+
+
+def test_a_peer_that_dialled_last_starts_over_when_it_is_found() -> None:
+    world = World()
+    small, big = crossing(world)
+    world.run(1)
+    assert not small.info(big).client
+    assert small.info(big).connected_at is None
+    assert big.info(small).client
 
 
 def test_an_unverified_handshake_replaces_nothing() -> None:

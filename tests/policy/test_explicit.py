@@ -100,6 +100,45 @@ def test_no_more_dials_at_a_time_than_max_parallel() -> None:
     assert client.policy.connecting == 3  # what the application asks for does not wait
 
 
+def test_dials_of_the_application_take_no_place_from_others() -> None:
+    world = World()
+    world.silence = 100.0
+    client = world.host(1, limits=Limits(max_parallel=1))
+    dead, live = world.host(2), world.host(3)
+    dead.reachable = False
+    client.policy.connect(dead.public_key, lambda result: None)
+    client.policy.join_peer(live.public_key)
+    world.run(1)
+    assert client.remotes == [live]
+
+
+def test_an_explicit_peer_with_reconnect_switched_off_is_not_dialled_again() -> None:
+    world = World()
+    client, server, other = world.host(1), world.host(2), world.host(3)
+    client.policy.join_peer(server.public_key)
+    world.run(1)
+    client.info(server).reconnect = False
+    client.end(client.open[0])
+    world.run(100)
+    client.policy.join_peer(other.public_key)
+    world.run(1)
+    assert client.remotes == [other]
+
+
+def test_an_explicit_peer_that_never_answers_is_not_dialled_each_time_a_place_is_free() -> None:
+    world = World()
+    world.silence = 0.0
+    client, server = world.host(1), world.host(2)
+    server.reachable = False
+    client.policy.join_peer(server.public_key)
+    for number in range(40):  # each of these frees a place when its dial fails
+        world.run(10)
+        client.policy.connect(number.to_bytes(2, "big") * 16, lambda result: None)
+    dials = [at for at, target in client.dials if target is server]
+    assert 5 <= len(dials) <= 7
+    assert client.info(server).attempts == 5
+
+
 def test_connect_gives_the_connection_to_the_caller_only() -> None:
     world = World()
     server, client = world.host(1), world.host(2)

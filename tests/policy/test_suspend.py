@@ -92,13 +92,12 @@ def test_a_peer_that_waited_for_a_retry_at_suspend_is_dialled_after_resume() -> 
     server, client = world.host(1), world.host(2)
     server.reachable = False
     client.policy.join_peer(server.public_key)
-    world.run(3)
-    assert client.policy.stats().waiting == 1
+    world.until(lambda: len(client.dials) == 3)
+    world.until(lambda: client.policy.stats().waiting == 1)
     client.policy.suspend(lambda: None)
     server.reachable = True
-    world.run(1)
     client.policy.resume()
-    world.run(1)
+    world.run(0.1)
     assert client.remotes == [server]
 
 

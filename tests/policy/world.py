@@ -79,6 +79,8 @@ class Host:
         self.forced: list[bool] = []
         self.kept_alive: list[int] = []
         self.searches: list[tuple[float, str]] = []
+        self.find: Callable[[bytes, Sequence[Address]], None] | None = None
+        """Reports a peer to its latest search."""
         self.ends: dict[int, End] = {}
         self.policy = Policy(self.public_key, world.schedule, world.rng, self, **options)
 
@@ -246,6 +248,7 @@ class World:
         removes: bool = False,
     ) -> Query:
         query = Query()
+        host.find = on_found
         records = self.records.setdefault(topic, {})
 
         def look() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from holepunch.address import Address
 from holepunch.errors import DecodeError
+from holepunch.keys import KeyPair
 from holepunch.punch.messages import (
     NS_PEER_HANDSHAKE,
     NS_PEER_HOLEPUNCH,
@@ -29,6 +30,7 @@ from holepunch.punch.messages import (
     UdxInfo,
     holepunch_secret,
 )
+from holepunch.secure.noise import Handshake
 
 CASES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent.parent / "vectors" / "hyperdht_messages.json").read_text()
@@ -151,10 +153,35 @@ def test_namespaces_are_those_of_the_protocol() -> None:
     assert NS_PEER_HOLEPUNCH.hex() == "f1191cd5e67b10b54a507033280ed1ff0e12278268d5679c8f93d417210d168b"
 
 
-def test_recorded_holepunch_secret() -> None:
+def test_recorded_handshake_with_its_payloads() -> None:
     (case,) = [c for c in CASES if c["type"] == "noiseHandshakeIK"]
-    value = case["decoded"]
-    assert holepunch_secret(bytes.fromhex(value["handshake_hash"])).hex() == value["holepunch_secret"]
+    given, recorded = case["input"], case["decoded"]
+
+    def pair(name: str) -> KeyPair:
+        return KeyPair.from_seed(bytes.fromhex(given[name]))
+
+    server = pair("responder_static_seed")
+    client = Handshake(
+        "IK",
+        True,
+        pair("initiator_static_seed"),
+        server.public_key,
+        NS_PEER_HANDSHAKE,
+        pair("initiator_ephemeral_seed"),
+    )
+    responder = Handshake("IK", False, server, None, NS_PEER_HANDSHAKE, pair("responder_ephemeral_seed"))
+    said, answered = (
+        NoisePayload.decode(bytes.fromhex(given[f"{side}_payload_hex"])) for side in ("initiator", "responder")
+    )
+    first = client.write(said.encode())
+    assert first.hex() == recorded["message1"]
+    assert NoisePayload.decode(responder.read(first)) == said
+    second = responder.write(answered.encode())
+    assert second.hex() == recorded["message2"]
+    assert NoisePayload.decode(client.read(second)) == answered
+    assert client.session.tx.hex() == recorded["initiator_tx"]
+    assert client.session.rx.hex() == recorded["initiator_rx"]
+    assert holepunch_secret(client.session.hash).hex() == recorded["holepunch_secret"]
 
 
 @pytest.mark.parametrize("change", range(60))

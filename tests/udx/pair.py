@@ -15,7 +15,7 @@ from holepunch.udx.packet import Packet, decode, peek
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from holepunch.udx import Route, Transmit
+    from holepunch.udx import Linger, Route, Transmit
 
 MTU_OVERHEAD = 28
 CHUNK = 64 * 1024
@@ -103,6 +103,7 @@ class Peer:
         self.received = bytearray()
         self.received_bytes = 0
         self.events: list[Event] = []
+        self.linger: Linger | None = None
         self.outgoing = memoryview(b"")
         self.ends_after = False
 
@@ -126,6 +127,8 @@ class Peer:
             if self.keeping:
                 self.received += b"".join(chunks)
         stream.flush(self.world.now)
+        if Event.CLOSED in stream.events:
+            self.linger = stream.linger()
         self.events += stream.events
         stream.events.clear()
         transmits, stream.transmits = stream.transmits, []
@@ -205,6 +208,9 @@ class World:
             while self.gro and count < len(datagrams) and len(datagrams[count - 1]) == segment >= len(datagrams[count]):
                 count += 1
             run, datagrams = b"".join(datagrams[:count]), datagrams[count:]
+            if peer.linger is not None:
+                for transmit in peer.linger.receive(memoryview(run), segment, route(99)):
+                    self.send(peer, transmit)
             peer.stream.receive(memoryview(run), segment, route(99), self.now)
 
     def run(self, seconds: float = 60.0, until: Callable[[], bool] | None = None, steps: int = 200_000) -> None:

@@ -1,0 +1,214 @@
+"""The trio stream of a connection: trio's own battery, and what it promises beyond it."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+
+from holepunch.stream import KEEP_ALIVE, MAX_DATAGRAM, MAX_FRAME
+from holepunch.testing import Link, VirtualNetwork
+from tests.pairs import stream_pair
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from holepunch.stream import EncryptedStream
+
+Pair = tuple["EncryptedStream", "EncryptedStream"]
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[Pair]:
+    async with stream_pair() as ends:
+        yield ends
+
+
+async def test_it_is_a_half_closeable_stream_as_trio_defines_it() -> None:
+    async with AsyncExitStack() as stack:
+
+        async def make() -> Pair:
+            return await stack.enter_async_context(stream_pair(yield_after=0))
+
+        async def make_clogged() -> Pair:
+            left, right = await make()
+            for stream in (left, right):
+                with trio.move_on_after(0.2):
+                    while True:
+                        await stream.send_all(bytes(1 << 16))
+            return left, right
+
+        await trio.testing.check_half_closeable_stream(make, make_clogged)
+
+
+async def test_bytes_arrive_in_order_both_ways(pair: Pair) -> None:
+    content = bytes(range(256)) * 4000
+
+    async def send(stream: EncryptedStream) -> None:
+        await stream.send_all(content)
+        await stream.send_eof()
+
+    async with trio.open_nursery() as nursery:
+        for stream in pair:
+            nursery.start_soon(send, stream)
+        for stream in pair:
+            received = bytearray()
+            async for data in stream:
+                received += data
+            assert received == content
+
+
+async def test_frames_keep_their_borders_and_end_with_none(pair: Pair) -> None:
+    left, right = pair
+    frames = [b"a", b"bc" * 40_000, b"d"]
+    for frame in frames:
+        await left.send_frame(frame)
+    await left.send_eof()
+    assert [await right.receive_frame() for _ in frames] == frames
+    assert await right.receive_frame() is None
+    assert await right.receive_some() == b""
+
+
+async def test_frame_after_a_partial_read_is_the_rest_of_it(pair: Pair) -> None:
+    left, right = pair
+    await left.send_frame(b"hello world")
+    await left.send_frame(b"next")
+    assert await right.receive_some(5) == b"hello"
+    assert await right.receive_frame() == b" world"
+    assert await right.receive_frame() == b"next"
+
+
+async def test_small_frames_are_received_together(pair: Pair) -> None:
+    left, right = pair
+    for n in range(10):
+        await left.send_frame(b"%d" % n)
+    await trio.testing.wait_all_tasks_blocked(0.05)
+    assert await right.receive_some() == b"0123456789"
+
+
+@pytest.mark.parametrize("size", [0, MAX_FRAME + 1])
+async def test_frame_of_impossible_size_is_refused(pair: Pair, size: int) -> None:
+    with pytest.raises(ValueError, match=f"got {size}"):
+        await pair[0].send_frame(bytes(size))
+
+
+async def test_datagrams_arrive_beside_the_stream(pair: Pair) -> None:
+    left, right = pair
+    for data in (b"", b"x", bytes(MAX_DATAGRAM)):
+        await left.send_datagram(data)
+        assert await right.receive_datagram() == data
+    with pytest.raises(ValueError, match="at most 1128 bytes, got 1129"):
+        await left.send_datagram(bytes(MAX_DATAGRAM + 1))
+
+
+async def test_both_ends_know_who_and_what_they_share(pair: Pair) -> None:
+    left, right = pair
+    assert left.is_initiator
+    assert not right.is_initiator
+    assert left.handshake_hash == right.handshake_hash
+    assert left.remote_public_key != right.remote_public_key
+    assert str(left.path.remote_address).startswith("127.0.0.1:")
+    assert left.path.kind == "lan"
+
+
+async def test_path_stays_readable_after_the_close(pair: Pair) -> None:
+    left, _ = pair
+    before = left.path.remote_address
+    await left.aclose()
+    assert left.path.remote_address == before
+
+
+async def test_destroying_one_end_breaks_the_other(pair: Pair) -> None:
+    left, right = pair
+    await left.send_all(b"last")
+    left.destroy()
+    assert await right.receive_some() == b"last"
+    with pytest.raises(trio.BrokenResourceError):
+        await right.receive_some()
+    with pytest.raises(trio.BrokenResourceError):
+        await right.send_all(b"x")
+    with pytest.raises(trio.ClosedResourceError):
+        await left.send_all(b"x")
+
+
+async def test_cause_given_to_destroy_is_the_cause_of_the_error(pair: Pair) -> None:
+    cause = ValueError("because")
+    pair[0].destroy(cause)
+    with pytest.raises(trio.BrokenResourceError, match="because") as caught:
+        await pair[0].receive_some()
+    assert caught.value.__cause__ is cause
+
+
+async def test_what_was_sent_before_a_close_arrives(pair: Pair) -> None:
+    left, right = pair
+    await left.send_all(bytes(300_000))
+    await left.aclose()
+    received = 0
+    async for data in right:
+        received += len(data)
+    assert received == 300_000
+
+
+async def test_second_sender_is_told_that_it_is_one(pair: Pair) -> None:
+    left, _ = pair
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_expect_closed, left.receive_some)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(trio.BusyResourceError):
+            await left.receive_some()
+        await left.aclose()
+
+
+async def _expect_closed(call: Callable[[], object]) -> None:
+    with pytest.raises(trio.ClosedResourceError):
+        await call()  # type: ignore[misc]
+
+
+async def test_idle_stream_stays_open_by_empty_frames_that_nobody_sees(autojump_clock: trio.testing.MockClock) -> None:
+    async with VirtualNetwork() as net, stream_pair((net.host("192.88.99.1"), net.host("192.88.99.2"))) as (left, right):
+        await trio.sleep(10 * KEEP_ALIVE)
+        received, sent = left.message_bytes
+        assert received > 0
+        assert sent > 0
+        with trio.move_on_after(1):
+            pytest.fail(f"received {await right.receive_some()!r}")
+        await left.send_all(b"still here")
+        assert await right.receive_some() == b"still here"
+
+
+async def test_peer_that_vanished_is_noticed(autojump_clock: trio.testing.MockClock) -> None:
+    async with VirtualNetwork() as net:
+        alice, bob = net.host("192.88.99.1"), net.host("192.88.99.2")
+        async with stream_pair((alice, bob)) as (left, _):
+            await left.send_all(b"x")
+            await trio.sleep(1)
+            bob.sleep()
+            began = trio.current_time()
+            with pytest.raises(trio.BrokenResourceError):
+                await left.receive_some()
+            assert 13 <= trio.current_time() - began <= KEEP_ALIVE + 14
+
+
+async def test_stream_whose_peer_never_speaks_breaks(autojump_clock: trio.testing.MockClock) -> None:
+    async with VirtualNetwork() as net:
+        alice, bob = net.host("192.88.99.1"), net.host("192.88.99.2")
+        bob.sleep()
+        async with stream_pair((alice, bob)) as (left, _):
+            with pytest.raises(trio.BrokenResourceError, match="header did not arrive"):
+                await left.receive_some()
+
+
+async def test_lost_reordered_and_doubled_packets_change_nothing(autojump_clock: trio.testing.MockClock) -> None:
+    async with VirtualNetwork(seed=3) as net:
+        bad = Link(delay=0.02, loss=0.05, reorder=0.02, duplicate=0.02)
+        hosts = net.host("192.88.99.1", link=bad), net.host("192.88.99.2", link=bad)
+        content = bytes(range(256)) * 800
+        async with stream_pair(hosts) as (left, right), trio.open_nursery() as nursery:
+            nursery.start_soon(left.send_all, content)
+            received = bytearray()
+            while len(received) < len(content):
+                received += await right.receive_some()
+            assert received == content

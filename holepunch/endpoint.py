@@ -88,7 +88,8 @@ class Endpoint:
             deadline = min(self.schedule.deadline(), self.streams.deadline())
             with trio.CancelScope(deadline=deadline) as self._sleep:
                 await trio.sleep_forever()
-            now = trio.current_time()
+            # the schedule learns how late it is before it runs what is due: after a stall, actions tell it from haste
+            now = self.now()
             self.schedule.advance(now)
             self.streams.expire(now)
 

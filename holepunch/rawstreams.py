@@ -26,13 +26,15 @@ __all__ = ["RawStream", "StreamTable"]
 class RawStream:
     """A UDX stream of this endpoint, and who hears of it."""
 
-    __slots__ = ("armed", "core", "ending", "on_event", "on_traffic")
+    __slots__ = ("armed", "core", "ending", "on_event", "on_shutdown", "on_traffic")
 
     def __init__(self, core: UdxStream, on_traffic: Callable[[Role, Address], bool]) -> None:
         self.core = core
         self.on_traffic = on_traffic
         """Asked for packets on a socket that is not the stream's own, or while it has none. True: process them."""
         self.on_event: Callable[[Event], None] | None = None
+        self.on_shutdown: Callable[[], None] | None = None
+        """How the owner ends it when the endpoint does; without, the stream is destroyed and nobody told."""
         self.ending = False
         """Its owner ended it, and waits for that to be acknowledged."""
         self.armed = math.inf
@@ -171,7 +173,10 @@ class StreamTable:
 
     def destroy_all(self, now: float) -> None:
         for raw in list(self._streams.values()):
-            raw.core.destroy()
-            self.flush(raw, now)
+            if raw.on_shutdown is not None:
+                raw.on_shutdown()
+            else:
+                raw.core.destroy()
+                self.flush(raw, now)
         self._streams.clear()
         self._lingering.clear()

@@ -113,6 +113,7 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
     def start(self) -> None:
         """Send the header; from here on the stream is alive. The raw stream is connected already."""
         self._raw.on_event = self._on_event
+        self._raw.on_shutdown = self.destroy
         self._raw.core.write([self._secret.header()])
         self._timer = self._endpoint.schedule.after(OPEN_TIMEOUT, self._never_opened)
         self._endpoint.touch(self._raw)

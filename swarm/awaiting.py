@@ -1,6 +1,6 @@
-"""The bridge from callables to awaiting: what a pure core reports once, or one by one, as an await or an async iterator.
+"""From callables to awaiting: what a pure core reports once, or one by one, as an await or an async iterator.
 
-Whatever is awaited through one `Waiters` ends with it: leaving a block must not leave a task behind that waits for ever.
+Whatever is awaited through one `Waiters` ends with it: nobody waits for ever once the block was left.
 """
 
 from __future__ import annotations

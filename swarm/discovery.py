@@ -41,7 +41,7 @@ class Discovery:
 
         It says nothing about connections. Raises `BootstrapError` when no bootstrap node answers.
         """
-        return await self._swarm._flushed(lambda done: self._session.flushed(done))
+        return await self._swarm._flushed(self._session.flushed)
 
     async def refresh(
         self, *, server: bool | None = None, client: bool | None = None, limit: int | None = None
@@ -57,7 +57,7 @@ class Discovery:
 
     async def leave(self) -> None:
         """Leave the topic, unless somebody else holds it: unannounced when this returns. Connections stay open."""
-        await self._swarm._wait(lambda done: self._session.leave(lambda: done(None)))
+        await self._swarm._end(self._session.leave)
 
     async def __aenter__(self) -> Self:
         return self

@@ -6,18 +6,16 @@ Implements `swarm.policy.effects.Effects` and reports back. It decides nothing a
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from holepunch.errors import Attempt, ConnectError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from holepunch.address import Address
     from holepunch.errors import Reason
     from holepunch.keys import KeyPair, PublicKey
-    from holepunch.signaller import Cancel
     from swarm.connection import Connection
     from swarm.dht.announcement import Announcement, PeersFound, Stored
     from swarm.dht.dht import DHT
@@ -34,7 +32,7 @@ __all__ = ["Ask", "Driver"]
 
 logger = logging.getLogger(__name__)
 
-Ask = "Callable[[Callable[[bool | None], None], PublicKey, Sequence[Topic]], None]"
+Ask = Callable[[Callable[[bool | None], None], "PublicKey", Sequence["Topic"]], None]
 """Puts a question to the application, which answers through the callable."""
 
 
@@ -61,7 +59,12 @@ class Driver:
     policy: Policy
 
     def __init__(
-        self, dht: DHT, key_pair: KeyPair, ask: Ask, deliver: Callable[[Connection], bool], emit: Callable[[Event], None]
+        self,
+        dht: DHT,
+        key_pair: KeyPair,
+        ask: Ask,
+        deliver: Callable[[Connection], bool],
+        emit: Callable[[Event], None],
     ) -> None:
         """``deliver`` hands a connection to the application; False when it takes no more."""
         self._dht = dht
@@ -136,8 +139,8 @@ class Driver:
         connection = self._connections[link]
         connection.topics = peer.topics
         if not self._deliver(connection):
-            logger.warning("closed a connection of %s: nobody takes the ones that wait", peer.public_key)
-            connection.destroy()
+            logger.warning("closing a connection of %s: nobody takes the ones that wait", peer.public_key)
+            self._dht.schedule.after(0, connection.destroy)  # an effect never calls back into the policy
 
     def ask(self, question: int, public_key: PublicKey, topics: Sequence[Topic]) -> None:
         self._ask(partial(self.policy.answer, question), public_key, topics)

@@ -9,7 +9,7 @@ import logging
 import os
 import random
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Self, TypeVar, final
+from typing import TYPE_CHECKING, Self, final
 
 import trio
 
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Swarm"]
 
-T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 FAREWELL = 1.0
@@ -164,9 +163,14 @@ class Swarm:
         self.dht.turn()
         return policy
 
-    async def _wait(self, begin: Callable[[Callable[[T], None]], object]) -> T:
+    async def _flag(self, begin: Callable[[Callable[[bool], None]], None]) -> bool:
+        """Wait for a yes or no. What was begun goes on even when nobody waits for its end any more."""
         self._turn()
-        return await self._waiters.ask(lambda done, _: _begun(begin, done))
+        return await self._waiters.ask(lambda done, _: begin(done))
+
+    async def _end(self, begin: Callable[[Callable[[], None]], None]) -> None:
+        """Likewise, for what merely ends."""
+        await self._flag(lambda done: begin(lambda: done(True)))
 
     # -- topics and peers --------------------------------------------------------------------------------------------
 
@@ -189,7 +193,7 @@ class Swarm:
         """End every session of a topic; unannounced when this returns. Its connections stay open."""
         parsed = Topic.parse(topic)
         policy = self._turn()
-        await self._wait(lambda done: policy.leave(parsed, lambda: done(None)))
+        await self._end(lambda done: policy.leave(parsed, done))
 
     def join_peer(self, key: bytes | str) -> None:
         """Connect to this peer, and again whenever the connection is lost, until `leave_peer`."""
@@ -213,10 +217,13 @@ class Swarm:
                 raise ValueError("a swarm does not connect to its own public key")
             await self.dht.bootstrapped()
             self._turn()
-        link: int | ConnectError = await self._waiters.ask(lambda done, _: policy.connect(public_key, done))
-        if isinstance(link, ConnectError):
-            raise link
-        return self._driver.connection(link)
+        return await self._waiters.ask(lambda done, fail: policy.connect(public_key, self._resolve(done, fail)))
+
+    def _resolve(
+        self, done: Callable[[Connection], None], fail: Callable[[BaseException], None]
+    ) -> Callable[[int | ConnectError], None]:
+        """From a link to its connection at once: by the time the caller runs, it may have closed again."""
+        return lambda link: fail(link) if isinstance(link, ConnectError) else done(self._driver.connection(link))
 
     async def flush(self) -> bool:
         """Wait until every topic was refreshed and every peer known by then was tried once. It promises no connection.
@@ -227,8 +234,8 @@ class Swarm:
         return await self._flushed(policy.flush)
 
     async def _flushed(self, begin: Callable[[Callable[[bool], None]], None]) -> bool:
-        done = await self._wait(begin)
-        if not done and not self.dht.reachable:
+        done = await self._flag(begin)
+        if not self.dht.reachable:
             await self.dht.bootstrapped()
         return done
 
@@ -303,16 +310,9 @@ class Swarm:
         self._running()
         return self._events.listen()
 
-    def _ask(
-        self, answer: Callable[[bool | None], None], public_key: PublicKey, topics: Sequence[Topic]
-    ) -> None:
+    def _ask(self, answer: Callable[[bool | None], None], public_key: PublicKey, topics: Sequence[Topic]) -> None:
         assert self._decide is not None
         self._decide(answer, public_key, topics)
 
     def __repr__(self) -> str:
         return f"<Swarm {self.public_key.short}>"
-
-
-def _begun(begin: Callable[[Callable[[T], None]], object], done: Callable[[T], None]) -> None:
-    """What goes on even when nobody waits for its end any more: leaving a topic, say."""
-    begin(done)

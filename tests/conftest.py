@@ -1,7 +1,7 @@
 """What holds for every test: it leaves no file descriptor, socket or task behind.
 
 A test marked ``private_network("COMMAND", ...)`` runs in a network namespace of its own, with the loopback interface
-and what the commands add to it.
+and what the commands add to it. One marked ``virtual_time`` runs, with its fixtures, on a clock that takes no time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.tools import need
+from tests.tools import need, virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -26,6 +26,7 @@ INSIDE = "TEST_PRIVATE_NETWORK"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "virtual_time: run on a clock that jumps whenever every task waits")
     config.addinivalue_line("markers", "private_network(*commands): run in a network namespace prepared by commands")
 
 
@@ -75,6 +76,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not isinstance(item, pytest.Function):
             continue
+        if item.get_closest_marker("virtual_time"):
+            item.add_marker(pytest.mark.trio(run=virtual_time), append=False)
         hypothesis = getattr(item.obj, "hypothesis", None)
         if hypothesis is not None and inspect.iscoroutinefunction(hypothesis.inner_test):
             hypothesis.inner_test = _leaves_no_task(hypothesis.inner_test)

@@ -1,4 +1,4 @@
-"""Two ends of one encrypted stream in one process, each with an endpoint of its own. No DHT: the handshake is done here."""
+"""Two ends of one encrypted stream in one process, each with an endpoint of its own. No DHT is needed."""
 
 from __future__ import annotations
 

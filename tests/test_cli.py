@@ -94,7 +94,7 @@ async def test_dht_that_does_not_answer_is_no_connection() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent, trio.fail_after(60):
         silent.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        done = await run(*SWARM, "announce", "--host", "127.0.0.1", "--bootstrap", address, "--json", "room")
+        done = await run(*SWARM, "lookup", "--host", "127.0.0.1", "--bootstrap", address, "--json", "room")
     assert done.returncode == 4
     assert address in json.loads(done.stderr.splitlines()[-1])["error"]
 

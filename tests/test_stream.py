@@ -168,7 +168,10 @@ async def _expect_closed(call: Callable[[], object]) -> None:
 
 
 async def test_idle_stream_stays_open_by_empty_frames_that_nobody_sees(autojump_clock: trio.testing.MockClock) -> None:
-    async with VirtualNetwork() as net, stream_pair((net.host("192.88.99.1"), net.host("192.88.99.2"))) as (left, right):
+    async with (
+        VirtualNetwork() as net,
+        stream_pair((net.host("192.88.99.1"), net.host("192.88.99.2"))) as (left, right),
+    ):
         await trio.sleep(10 * KEEP_ALIVE)
         received, sent = left.message_bytes
         assert received > 0

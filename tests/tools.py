@@ -1,13 +1,21 @@
-"""Programs that some tests need and a machine may lack."""
+"""What tests need beside the library: programs that a machine may lack, and a clock that takes no time."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+import trio
+import trio.testing
 
-__all__ = ["need"]
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+__all__ = ["need", "virtual_time"]
+
+T = TypeVar("T")
 
 
 def need(program: str) -> str:
@@ -18,3 +26,14 @@ def need(program: str) -> str:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{program} is not installed, and CI=true allows no skipping", pytrace=False)
     pytest.skip(f"{program} is not installed")
+
+
+def virtual_time(
+    main: Callable[[], Awaitable[T]],
+    *,
+    clock: trio.abc.Clock | None = None,
+    instruments: Sequence[trio.abc.Instrument] = (),
+) -> T:
+    """`trio.run` on a clock that jumps whenever every task waits."""
+    assert clock is None
+    return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0), instruments=instruments)

@@ -37,7 +37,17 @@ MAX_PORTS = 8
 class Sampling:
     """Begins to ask at once, and stops when there is a verdict or nobody is left to ask."""
 
-    __slots__ = ("_asked", "_classifier", "_environment", "_ports", "_role", "_scope", "_unanswered", "analysed")
+    __slots__ = (
+        "_asked",
+        "_classifier",
+        "_environment",
+        "_ports",
+        "_role",
+        "_scope",
+        "_seen",
+        "_unanswered",
+        "analysed",
+    )
 
     def __init__(self, environment: Environment, role: Role) -> None:
         self._environment = environment
@@ -47,6 +57,7 @@ class Sampling:
         self._asked: set[Address] = set()
         self._unanswered = 0
         self._ports: list[int] = []
+        self._seen: Address | None = None
         self.analysed: Latch[None] = Latch()
         """Set when the verdict is as good as it gets."""
         if self._classifier.firewall is not Firewall.UNKNOWN:
@@ -80,6 +91,7 @@ class Sampling:
     def add(self, address: Address, source: Address) -> None:
         """``source`` sees the socket at ``address``."""
         self._classifier.add(address, source)
+        self._seen = self._seen or address
         if len(self._ports) < MAX_PORTS:
             self._ports.append(address.port)
         if self._classifier.analysed:
@@ -105,8 +117,11 @@ class Sampling:
     def addresses(self) -> tuple[Address, ...] | None:
         """The own addresses as the peer is told them; None while there is no verdict.
 
-        That of a random NAT has port 0, or the last port if the next ones follow from it.
+        That of a random NAT has port 0, or the last port if the next ones follow from it. Without a NAT it is what
+        anyone sees. (Node tells none then, and is not punched at.)
         """
+        if self.firewall is Firewall.OPEN and self._seen is not None:
+            return (self._seen,)
         addresses = self._classifier.addresses
         if addresses is None:
             return None

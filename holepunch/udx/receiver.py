@@ -104,9 +104,13 @@ class Receiver:
             return False
         if self._discarding and flags & DATA and len(payload):
             return False
-        if self.readable + self._stored_bytes + len(payload) > WINDOW + OVERRUN:
-            return False
-        return seq == self.expected or self._stored is None or len(self._stored) < MAX_STORED_PACKETS
+        room = WINDOW + OVERRUN - self.readable - self._stored_bytes - len(payload)
+        if not self._stored:
+            return room >= 0
+        if seq == self.expected:
+            # what closes a gap must still fit when the packets beyond it have filled everything
+            return room + OVERRUN >= 0
+        return room >= 0 and len(self._stored) < MAX_STORED_PACKETS
 
     def takes_run(self, size: int) -> bool:
         """Whether a run of DATA, ``size`` bytes in all and from the expected number on, needs no closer look."""

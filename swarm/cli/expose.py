@@ -42,6 +42,7 @@ async def _expose(settings: Settings, target_port: int, code: Code) -> None:
                 out.note(f"a connection ended early: {errors.exceptions[0]}")
 
     async with settings.swarm(code.offering) as swarm:
+        await swarm.dht.bootstrapped()
         listener = await swarm.dht.listen(code.offering, allow=code.admits)
         out.result({"code": str(code), "port": target_port}, str(code))
         out.note(f"port {target_port} is open to: swarm forward {code} PORT")

@@ -31,6 +31,7 @@ async def _forward(settings: Settings, code: Code, local_port: int) -> None:
     out = settings.output
 
     async with settings.swarm(code.taking) as swarm:
+        await swarm.dht.bootstrapped()
 
         async def handle(local: trio.SocketStream) -> None:
             try:

@@ -28,6 +28,7 @@ def command(settings: Settings, target: PublicKey, mutable: bool) -> None:
 async def _get(settings: Settings, target: PublicKey, *, mutable: bool) -> Exit:
     about: dict[str, Any] = {}
     async with settings.dht() as dht:
+        await dht.bootstrapped()
         if mutable:
             found = await dht.mutable_get(target)
             value = None if found is None else found.value

@@ -30,6 +30,7 @@ def command(settings: Settings, topic: Topic) -> None:
 async def _lookup(settings: Settings, topic: Topic) -> Exit:
     seen: set[bytes] = set()
     async with settings.dht() as dht:
+        await dht.bootstrapped()
         async for reply in dht.lookup(topic):
             for peer in reply.peers:
                 if peer.public_key not in seen:

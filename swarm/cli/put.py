@@ -32,6 +32,7 @@ def command(settings: Settings, value: str, mutable: bool, seq: int) -> None:
 
 async def _put(settings: Settings, data: bytes, *, mutable: bool, seq: int) -> None:
     async with settings.dht() as dht:
+        await dht.bootstrapped()
         if mutable:
             assert settings.identity is not None
             await dht.mutable_put(settings.identity, data, seq=seq)

@@ -40,6 +40,7 @@ async def _send(settings: Settings, file: Path, timeout: float | None) -> Exit:
     code = Code.generate()
     with file.open("rb") as content:
         async with settings.swarm(code.offering) as swarm:
+            await swarm.dht.bootstrapped()
             listener = await swarm.dht.listen(code.offering, allow=code.admits)
             out.result({"code": str(code)}, str(code))
             out.note(f"on the other side: swarm receive {code}")

@@ -40,6 +40,9 @@ class BootstrapHost(NamedTuple):
     suggested: str | None
     """An IPv4 address to try before asking DNS for ``host``."""
 
+    def __str__(self) -> str:
+        return f"{self.suggested}@{self.host}:{self.port}" if self.suggested else f"{self.host}:{self.port}"
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """``"host:port"`` or ``"ip@host:port"``. Raises ``ValueError`` that shows the text and a right one."""
@@ -47,6 +50,7 @@ class BootstrapHost(NamedTuple):
         suggested, at, host = rest.rpartition("@")
         valid = bool(colon) and port.isascii() and port.isdigit() and 0 < int(port) < 65536
         valid = valid and bool(host) and not any(c.isspace() or c in ":@/" for c in host)
+        valid = valid and (_is_ipv4(host) or not host.replace(".", "").isdigit())
         if not valid or (at and not _is_ipv4(suggested)):
             raise ValueError(
                 f"not a bootstrap node: {text!r}; a right one looks like 'node.example.org:49737', "

@@ -23,8 +23,8 @@ from holepunch.punch.limits import RandomPunchLimit
 from holepunch.udp.system import SystemNetwork
 from swarm.awaiting import Replies, Waiters
 from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP, BootstrapHost, Resolver
-from swarm.dht.hypernode import HyperNode
 from swarm.dht.dialling import Dialling
+from swarm.dht.hypernode import HyperNode
 from swarm.dht.listener import Listener, Listening, decide
 from swarm.dht.messages import PutError
 from swarm.dht.node import Event
@@ -299,9 +299,7 @@ class DHT:
     async def immutable_get(self, target: bytes) -> bytes | None:
         """The value with this hash (32 bytes), or None."""
         _check_target(target)
-        found: ImmutableFound | None = await self._ask(
-            lambda done: self._hyper.operations.immutable_get(target, done)
-        )
+        found: ImmutableFound | None = await self._ask(lambda done: self._hyper.operations.immutable_get(target, done))
         return None if found is None else found.value
 
     async def mutable_put(self, key_pair: KeyPair, value: bytes, *, seq: int = 0) -> Stored:

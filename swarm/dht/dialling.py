@@ -1,4 +1,4 @@
-"""Raw streams that dialling and listening connected, until they are connections: the peer's header must verify first."""
+"""Raw streams that were connected, until they are connections: the peer's header must verify first."""
 
 from __future__ import annotations
 

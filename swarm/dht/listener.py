@@ -1,4 +1,4 @@
-"""A public key that is listened for: connections as they are accepted. The handshakes are `holepunch.punch.accept`'s."""
+"""A public key that is listened for: connections as they are accepted. `holepunch.punch.accept` does the work."""
 
 from __future__ import annotations
 

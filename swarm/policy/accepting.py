@@ -39,6 +39,8 @@ class Acceptor:
         def judge(verdict: Verdict) -> None:
             allowed = verdict is Verdict.ALLOWED and self._may_enter(public_key)
             self._context.counters.refused += not allowed
+            if allowed:
+                self._context.expect(public_key)
             decide(allowed)
 
         if not self._may_enter(public_key):
@@ -56,6 +58,7 @@ class Acceptor:
         if not self._may_enter(public_key):
             self._refuse(id, Reason.REFUSED if self._context.running else Reason.SUSPENDED)
             return
+        self._context.expected.pop(public_key, None)
         link = Link(id, self._book.add(public_key), False, State.OPEN, messages)
         existing = self._links.of(public_key)
         if existing is None:
@@ -93,7 +96,9 @@ class Acceptor:
         if not self._context.limits.room_to_accept(self._links.servers):
             return False
         spare = self._context.limits.max_peers - len(self._links)
-        return spare > 0 or (peer is not None and peer.explicit) or self._dispensable() is not None
+        if spare == 0 and self._dispensable() is not None:
+            return True
+        return spare > 0 or (peer is not None and peer.explicit)
 
     def _dispensable(self) -> Link | None:
         """The latest dial in progress that nobody asked for: a connection that is there is worth more than it."""

@@ -28,6 +28,10 @@ MAX_PARALLEL = 8
 (dht-rpc), so 8 dials fill one slot and the topics' own queries still have the rest of the window. An unreachable peer
 holds its place for 4 to 10 seconds: with 3 places, as many dead records stop all dialling for that long."""
 
+EXPECTED = 1.0
+"""Seconds after its handshake that a connection which the peer began is waited for. Two round trips and a lost packet
+or two; what waits for it is a connection of our own, which is then handed out."""
+
 _UPDATES = (DialStarted, DialFailed, ConnectionOpened, ConnectionClosed)
 
 
@@ -84,7 +88,7 @@ class Phase(Enum):
 
 
 class Context:
-    __slots__ = ("counters", "effects", "limits", "own_key", "phase", "rng", "schedule")
+    __slots__ = ("counters", "effects", "expected", "limits", "own_key", "phase", "rng", "schedule")
 
     def __init__(self, own_key: PublicKey, schedule: Schedule, rng: Random, effects: Effects, limits: Limits) -> None:
         self.own_key = own_key
@@ -93,6 +97,8 @@ class Context:
         self.effects = effects
         self.limits = limits
         self.counters = Counters()
+        self.expected: dict[bytes, float] = {}
+        """Peers whose handshakes were let in, and until when a connection may come of it."""
         self.phase = Phase.RUNNING
 
     @property
@@ -102,6 +108,15 @@ class Context:
     def soon(self, action: Callable[[], None]) -> Entry:
         """Call back once whatever is happening now has returned."""
         return self.schedule.after(0.0, action)
+
+    def expect(self, public_key: bytes) -> None:
+        """This peer's handshake was let in."""
+        now = self.schedule.now
+        self.expected = {key: until for key, until in self.expected.items() if until > now}
+        self.expected[public_key] = now + EXPECTED
+
+    def expects(self, public_key: bytes) -> bool:
+        return self.expected.get(public_key, 0.0) > self.schedule.now
 
     def emit(self, event: Event) -> None:
         if isinstance(event, _UPDATES):

@@ -89,7 +89,7 @@ class Dialler:
             context.schedule, context.rng, self._retry, backoffs, JITTER if jitter is None else jitter
         )
 
-    # Wishes
+    # -- wishes --------------------------------------------------------------------------------------------------------
 
     def enqueue(self, peer: PeerInfo) -> None:
         """Dial this peer when its turn comes, even if it waits for a retry timer. Not one that has had its dials."""
@@ -97,6 +97,7 @@ class Dialler:
             self.retry.discard(peer)
             self.queue.add(peer)
             self.run()
+        self.forget(peer)
 
     def join_peer(self, peer: PeerInfo) -> None:
         peer.explicit = True
@@ -165,9 +166,10 @@ class Dialler:
         if peer.wanted and self._context.running:
             peer.reset()
             self.enqueue(peer)
-        self.forget(peer)
+        else:
+            self.forget(peer)
 
-    # The loop
+    # -- the loop ------------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Dial whom the limits let dial. Called whenever a peer, a place or time was added."""
@@ -207,7 +209,7 @@ class Dialler:
                 self.forget(peer)
         self.run()
 
-    # One dial
+    # -- one dial ------------------------------------------------------------------------------------------------------
 
     def _dial(self, peer: PeerInfo, by_application: bool = False) -> Link:
         self.queue.discard(peer)
@@ -239,6 +241,20 @@ class Dialler:
         self._context.emit(DialStarted(peer.public_key, peer.attempts))
 
     def opened(self, link: Link, messages: Messages) -> None:
+        """A dial opened. When the peer dials as well, and its connection is the one that will stay, the application
+        need not see this one come and go: it waits until the other opens, or for `EXPECTED` seconds."""
+        peer = link.peer
+        if not link.held and peer.public_key > self._context.own_key and self._context.expects(peer.public_key):
+            link.held = True
+            self._context.schedule.at(self._context.expected[peer.public_key], lambda: self._release(link, messages))
+        else:
+            self._opened(link, messages)
+
+    def _release(self, link: Link, messages: Messages) -> None:
+        if self._links.get(link.id) is link:
+            self._opened(link, messages)
+
+    def _opened(self, link: Link, messages: Messages) -> None:
         self._links.opened(link)
         link.messages = messages
         link.peer.connected(self._context.schedule.now)
@@ -291,7 +307,7 @@ class Dialler:
         for on_result in self.withdraw(link, reason):
             on_result(_error(reason, link.peer))
 
-    # Any connection
+    # -- any connection ------------------------------------------------------------------------------------------------
 
     def welcome(self, link: Link, waiters: list[Waiter]) -> None:
         """Hand out an open connection: to who asked for this peer, else to the application at large."""

@@ -46,6 +46,8 @@ class Link:
     rival: Link | None = None
     """A connection that the peer began and that waits, verified, for this dial of ours to open or to fail."""
     cancel_question: Cancel | None = None
+    held: bool = False
+    """A dial that opened, but will be replaced by the one that the peer began, if that opens in time."""
 
 
 class Links:

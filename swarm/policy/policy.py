@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from holepunch.errors import Reason
+from holepunch.errors import Attempt, ConnectError, Reason
 from holepunch.keys import PublicKey
 from swarm.policy.accepting import Acceptor
 from swarm.policy.context import Context, Limits, Phase
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from holepunch.address import Address
     from holepunch.core import Random, Schedule
-    from holepunch.errors import ConnectError
     from holepunch.signaller import Cancel
     from swarm.policy.effects import Effects
     from swarm.policy.links import Messages, Waiter
@@ -79,7 +78,7 @@ class Policy:
         self._finder = Finder(self._context, self._book, self._links, self._dialler)
         self._acceptor = Acceptor(self._context, self._book, self._links, self._gate, self._dialler)
 
-    # What there is
+    # -- what there is -------------------------------------------------------------------------------------------------
 
     @property
     def peers(self) -> Mapping[bytes, PeerInfo]:
@@ -124,7 +123,7 @@ class Policy:
             topics=len(self.topics),
         )
 
-    # Topics
+    # -- topics --------------------------------------------------------------------------------------------------------
 
     def join(self, topic: Topic, *, server: bool = True, client: bool = True, limit: int | None = None) -> Session:
         """Announce a topic, look it up and dial who is found, until the session is left. Raises ``ValueError`` as
@@ -161,7 +160,7 @@ class Policy:
     def _drop(self, topic: Topic) -> None:
         self._topics.pop(topic, None)
 
-    # Peers
+    # -- peers ---------------------------------------------------------------------------------------------------------
 
     def remember(self, topic: Topic, public_key: bytes, relay_addresses: Sequence[Address]) -> None:
         """A peer of a joined topic from an earlier run: dialled at once, while the first look-up is on its way.
@@ -214,7 +213,7 @@ class Policy:
         verdict = Verdict.UNANSWERED if allowed is None else Verdict.ALLOWED if allowed else Verdict.REFUSED
         self._gate.answer(question, verdict)
 
-    # Connections
+    # -- connections ---------------------------------------------------------------------------------------------------
 
     def dial_opened(self, link: int, messages: Messages) -> None:
         """A dial became a connection: the peer's header verified."""
@@ -243,6 +242,10 @@ class Policy:
     def closed(self, link: int, error: Exception | None) -> None:
         """A connection ended by itself. Links that the policy closed, or never knew, are ignored."""
         entry = self._links.get(link)
+        if entry is not None and entry.held and entry.state is State.DIALLING:
+            attempt = Attempt(remote_public_key=entry.peer.public_key)
+            self._dialler.failed(entry, ConnectError(Reason.PEER_CONNECTION_FAILED, attempt))
+            return
         if entry is None or entry.state is not State.OPEN:
             return
         primary = self._links.of(entry.peer.public_key)
@@ -251,7 +254,7 @@ class Policy:
         else:
             self._dialler.closed(entry, error)
 
-    # The whole
+    # -- the whole -----------------------------------------------------------------------------------------------------
 
     def flush(self, on_done: Callable[[bool], None]) -> None:
         """True once every topic was refreshed, and every peer known by then was tried once or the limits let no more

@@ -137,7 +137,7 @@ class Rendezvous:
         self._early_base: float | None = None
         self._early_step = 0
 
-    # Refreshing
+    # -- refreshing ----------------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
         """Bring the DHT up to date with the sessions. One that runs already with the same modes is shared."""
@@ -194,7 +194,7 @@ class Rendezvous:
     def _room(self) -> int | None:
         return None if self.limit is None else max(0, self.limit - self._finder.active(self.topic))
 
-    # What a search reports
+    # -- what a search reports -----------------------------------------------------------------------------------------
 
     def found(self, run: _Run, public_key: bytes, relay_addresses: Sequence[Address]) -> None:
         if self._finder.is_self(public_key):
@@ -247,7 +247,7 @@ class Rendezvous:
         for on_done in waiters:
             on_done(ok)
 
-    # Timers
+    # -- timers --------------------------------------------------------------------------------------------------------
 
     def _wait(self, delay: float, action: Callable[[], None]) -> None:
         if self._timer is not None:
@@ -287,7 +287,7 @@ class Rendezvous:
                 entry.cancel()
         self._timer = self._early = None
 
-    # Leaving
+    # -- leaving -------------------------------------------------------------------------------------------------------
 
     def leave(self, on_left: Callable[[], None]) -> None:
         """End every session. ``on_left`` is called once nothing is announced any more."""

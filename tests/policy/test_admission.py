@@ -295,6 +295,24 @@ def test_a_connection_that_is_there_is_worth_more_than_a_dial_in_progress() -> N
     world.check()
 
 
+def test_one_dial_that_is_given_up_makes_room_for_one_connection_only() -> None:
+    world = World()
+    world.silence = 100.0
+    host = world.host(1, limits=Limits(max_peers=1))
+    first, dialled, second = world.host(2), world.host(3), world.host(4)
+    first.policy.connect(host.public_key, lambda result: None)
+    world.run(1)
+    dialled.reachable = False
+    host.policy.join(TOPIC)
+    host.policy.join_peer(dialled.public_key)
+    host.policy.shares(dialled.public_key, TOPIC)
+    host.policy.leave_peer(dialled.public_key)
+    assert host.policy.connecting == 1
+    second.policy.connect(host.public_key, lambda result: None)
+    world.run(1)
+    assert host.remotes == [first]
+
+
 @pytest.mark.parametrize("name", ["max_peers", "max_parallel", "max_client_connections", "max_server_connections"])
 def test_a_limit_below_one_is_an_error_that_names_it(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):

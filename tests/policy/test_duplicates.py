@@ -161,6 +161,28 @@ def test_of_several_connections_parked_behind_a_dial_the_last_is_kept() -> None:
     assert big.policy.connection(SMALL_KEY) == third
 
 
+@pytest.mark.parametrize("how", ["the dial opens", "the peer is banned", "the swarm is suspended"])
+def test_a_parked_connection_is_closed_when(how: str) -> None:
+    world = World()
+    big = world.host(2)
+    closed: list[tuple[int, Reason]] = []
+    big.policy.connect(SMALL_KEY, lambda result: None)
+    (dial,) = big.ends
+    parked = big.policy.new_link()
+    big.policy.accepted(parked, SMALL_KEY, lambda: (0, 0))
+    big.on_close = lambda link, reason: closed.append((link, reason))
+    if how == "the dial opens":
+        big.policy.dial_opened(dial, lambda: (0, 0))
+        assert closed == [(parked, Reason.DUPLICATE_CONNECTION)]
+        assert big.policy.connection(SMALL_KEY) == dial
+    elif how == "the peer is banned":
+        big.policy.peers[SMALL_KEY].ban()
+        assert set(closed) == {(parked, Reason.REFUSED), (dial, Reason.REFUSED)}
+    else:
+        big.policy.suspend(lambda: None)
+        assert set(closed) == {(parked, Reason.SUSPENDED), (dial, Reason.SUSPENDED)}
+
+
 def test_a_parked_connection_that_ends_before_the_dial_fails_is_no_connection() -> None:
     world = World()
     big = world.host(2)

@@ -75,6 +75,7 @@ class Host:
         self.events: list[Event] = []
         self.delivered: list[End] = []
         self.on_connection: Callable[[End, PeerInfo], None] | None = None
+        self.on_close: Callable[[int, Reason], None] | None = None
         self.dials: list[tuple[float, Host]] = []
         self.forced: list[bool] = []
         self.kept_alive: list[int] = []
@@ -124,6 +125,8 @@ class Host:
         self.world.dial(self.ends[link], public_key)
 
     def close(self, link: int, reason: Reason) -> None:
+        if self.on_close is not None:
+            self.on_close(link, reason)
         end = self.ends.get(link)
         if end is not None:
             self.world.cut(end, Bug(reason))

@@ -8,7 +8,7 @@ import pytest
 
 from holepunch.errors import Reason
 from tests.punch.internet import Nat
-from tests.punch.world import Peer, World, pair
+from tests.punch.world import Peer, World, pair, peer_behind
 
 PLAIN = ("open", "fullcone", "restricted", "home", "kept")
 RANDOM = ("symmetric", "sequential")
@@ -113,3 +113,17 @@ def test_a_nat_in_a_nat_is_a_nat() -> None:
     assert dial(world, server, client) < 0.5
     world.run(1)
     assert_one_path(server, client)
+
+
+def test_a_client_that_turns_out_to_be_open_in_mid_dial_is_still_punched_at() -> None:
+    """A fresh node takes itself for firewalled until strangers have reached it."""
+    world = World()
+    server, client = peer_behind(world, "symmetric", 1), peer_behind(world, "open", 2)
+    server.listen()
+    client.signaller.firewalled = True
+    client.dial(server.key_pair.public_key)
+    world.run(5, until=lambda: client.dials[0].answer is not None)
+    client.signaller.firewalled = False
+    world.run(5)
+    assert client.connected
+    assert server.connected

@@ -42,6 +42,7 @@ class Link:
         duplicate: float = 0.0,
         reorder: float = 0.0,
         mtu: int = 1500,
+        tick: float = 0.0,
         seed: int = 0,
         drop: Callable[[Packet], bool] | None = None,
     ) -> None:
@@ -53,6 +54,8 @@ class Link:
         self.duplicate = duplicate
         self.reorder = reorder
         self.mtu = mtu
+        self.tick = tick
+        """The receiver is woken once in this many seconds: fewer, larger batches."""
         self.drop = drop
         self.random = random.Random(seed)
         self.free_at = 0.0
@@ -73,6 +76,8 @@ class Link:
         at = self.free_at + self.delay
         if self.reorder and chance() < self.reorder:
             at += self.delay * chance()
+        if self.tick:
+            at = math.ceil(at / self.tick) * self.tick
         return [at, at + self.delay / 10] if self.duplicate and chance() < self.duplicate else [at]
 
 
@@ -114,9 +119,18 @@ class Peer:
         self.work()
 
     def work(self) -> None:
-        """What an application does when its stream reports something, and then the driver's flush."""
+        """What an application does when its stream reports something, each time followed by the driver's flush."""
+        self._work_once()
+        while self._can_write:
+            self._work_once()
+
+    @property
+    def _can_write(self) -> bool:
+        return len(self.outgoing) > 0 and self.stream.writable > 0 and not self.stream.closed
+
+    def _work_once(self) -> None:
         stream = self.stream
-        while len(self.outgoing) and stream.writable > 0 and not stream.closed:
+        while self._can_write:
             stream.write([self.outgoing[:CHUNK]])
             self.outgoing = self.outgoing[CHUNK:]
         if self.ends_after and not self.outgoing:

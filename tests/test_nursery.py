@@ -1,0 +1,59 @@
+"""A nursery that nobody sees: what the user's block raises leaves it as it was raised."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from holepunch.nursery import InternalError, hidden_nursery
+
+
+async def _crash() -> None:
+    raise LookupError("a bug")
+
+
+async def test_block_that_ends_cancels_what_runs() -> None:
+    async with hidden_nursery() as nursery:
+        nursery.start_soon(trio.sleep_forever)
+
+
+async def test_error_of_the_block_leaves_it_unchanged() -> None:
+    error = ValueError("the user's own")
+    with pytest.raises(ValueError) as caught:
+        async with hidden_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            raise error
+    assert caught.value is error
+
+
+async def test_crash_in_the_background_is_an_internal_error_from_it() -> None:
+    with pytest.raises(InternalError) as caught:
+        async with hidden_nursery() as nursery:
+            nursery.start_soon(_crash)
+            await trio.sleep_forever()
+    assert isinstance(caught.value.__cause__, ExceptionGroup)
+    assert isinstance(caught.value.__cause__.exceptions[0], LookupError)
+
+
+async def test_error_of_the_block_wins_over_a_crash_in_the_background() -> None:
+    with pytest.raises(ValueError, match="the user's own"):
+        async with hidden_nursery() as nursery:
+            nursery.start_soon(_crash)
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise ValueError("the user's own")
+
+
+async def test_cancelled_block_is_cancelled_not_broken() -> None:
+    with trio.move_on_after(0) as scope:
+        async with hidden_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+
+
+async def test_keyboard_interrupt_leaves_it_unchanged() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        async with hidden_nursery():
+            raise KeyboardInterrupt

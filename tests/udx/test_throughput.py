@@ -1,0 +1,103 @@
+"""What share of a link a stream reaches: bounds that only a real change of behaviour crosses."""
+
+from __future__ import annotations
+
+import pytest
+
+from holepunch.udx.congestion import Mode
+from tests.udx.pair import Link, Peer, World, route
+
+MEGABIT = 125_000
+
+
+def link(rate: float, rtt: float, *, loss: float = 0.0, queue: float = 1.0, seed: int = 0) -> Link:
+    """``queue`` in bandwidth-delay products."""
+    return Link(delay=rtt / 2, rate=rate, loss=loss, queue=rate * rtt * queue, seed=seed, tick=rtt / 50)
+
+
+def flow(world: World, ids: tuple[int, int], forward: Link, back: Link) -> tuple[Peer, Peer]:
+    sender, receiver = world.add("sender", ids[0], forward), world.add("receiver", ids[1], back)
+    sender.stream.connect(route(2), ids[1], world.now)
+    receiver.stream.connect(route(1), ids[0], world.now)
+    receiver.keeping = False
+    return sender, receiver
+
+
+def share(rate: float, rtt: float, seconds: float, *, loss: float = 0.0, queue: float = 1.0) -> float:
+    """Of the link, after a second of start-up."""
+    world = World()
+    world.logging = False
+    links = [link(rate, rtt, loss=loss, queue=queue, seed=seed) for seed in (1, 2)]
+    sender, receiver = flow(world, (1, 2), *links)
+    sender.write(bytes(int(rate * (seconds + 2))))
+    world.run(seconds=1.0)
+    before = receiver.received_bytes
+    world.run(seconds=seconds)
+    return (receiver.received_bytes - before) / (rate * seconds)
+
+
+# the rate in megabits, the round trip, loss, queue in bandwidth-delay products; share at least
+GRID = [
+    (100, 0.1, 0.0, 1.0, 0.90),
+    (100, 0.1, 0.0, 0.25, 0.90),
+    (100, 0.1, 0.01, 1.0, 0.85),
+    (100, 0.1, 0.05, 1.0, 0.50),
+    (20, 0.04, 0.0, 1.0, 0.93),
+    (20, 0.04, 0.05, 1.0, 0.80),
+    (2, 0.3, 0.0, 4.0, 0.85),
+]
+
+
+@pytest.mark.parametrize(("megabits", "rtt", "loss", "queue", "least"), GRID)
+def test_a_stream_fills_its_link(megabits: int, rtt: float, loss: float, queue: float, least: float) -> None:
+    assert share(megabits * MEGABIT, rtt, 3.0, loss=loss, queue=queue) > least
+
+
+def test_two_streams_share_a_link() -> None:
+    world = World()
+    world.logging = False
+    forward, back = Link(delay=0.02, rate=20 * MEGABIT, queue=100_000, tick=0.004), Link(delay=0.02, tick=0.004)
+    flows = [flow(world, ids, forward, back) for ids in ((1001, 2), (3003, 4))]
+    for sender, _ in flows:
+        sender.write(bytes(60 * 20 * MEGABIT))
+        world.run(seconds=1.0)
+    before = [receiver.received_bytes for _, receiver in flows]
+    world.run(seconds=60.0)
+    shares = [
+        (receiver.received_bytes - b) / (60 * 20 * MEGABIT) for (_, receiver), b in zip(flows, before, strict=True)
+    ]
+    assert min(shares) > 0.35
+    assert sum(shares) > 0.9
+
+
+def test_a_long_transfer_looks_for_a_shorter_round_trip_every_ten_seconds() -> None:
+    world = World()
+    world.logging = False
+    forward = Link(delay=0.05, rate=MEGABIT, queue=50_000)
+    sender, _ = flow(world, (1, 2), forward, Link(delay=0.05))
+    sender.write(bytes(40 * MEGABIT))
+    world.run(seconds=8)
+    forward.delay = 0.08
+    seen: list[float] = []
+
+    def probing() -> bool:
+        if sender.stream._sender.recovery.congestion.mode is Mode.PROBE_RTT:
+            seen.append(world.now)
+        return len(seen) > 0
+
+    world.run(seconds=12, until=probing)
+    world.run(seconds=2)
+    assert sender.stream._sender.recovery.congestion.mode is not Mode.PROBE_RTT
+
+
+def test_a_fast_short_link_is_not_starved_by_late_timers() -> None:
+    """500 MB/s and more, while the driver looks at the clock only once in 1.2 ms."""
+    world = World()
+    world.logging = False
+    links = [Link(delay=0.00005, tick=0.0012) for _ in range(2)]
+    sender, receiver = flow(world, (1, 2), *links)
+    sender.write(bytes(150_000_000))
+    world.run(seconds=0.1)
+    before = receiver.received_bytes
+    world.run(seconds=0.1)
+    assert receiver.received_bytes - before > 0.1 * 500e6

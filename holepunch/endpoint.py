@@ -1,7 +1,7 @@
 """One peer's sockets and tasks: decides whose datagram is this, drives every core, owns the one timer.
 
 There is one reader task per socket and one timer task. Dispatch is synchronous: no await, channel or cancel scope per
-packet. Demultiplexing order: a one-byte punch, UDX, everything else (the signalling network's).
+packet. Demultiplexing order: a one-byte punch, UDX, the signalling network, STUN.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Endpoint:
         self.streams = StreamTable(self.schedule, self.sockets, rng, self.wake_at)
         self.network = network
         self.host = host
-        self.on_datagram: Callable[[Role, memoryview, Address], None] = lambda role, view, source: None
+        self.on_datagram: Callable[[Role, memoryview, Address], bool] = lambda role, view, source: False
+        """The signalling network. False: not a datagram of its."""
+        self.on_stun: Callable[[Role, memoryview, Address], None] = lambda role, view, source: None
         self.on_probe: Callable[[Role, Address], None] = lambda role, source: None
         self._sleep: trio.CancelScope | None = None
 
@@ -49,13 +51,21 @@ class Endpoint:
             self.sockets.on_open = lambda role, socket: nursery.start_soon(self._read, role, socket)
             self.sockets.on_blocked = lambda role, socket: nursery.start_soon(self.sockets.drain_backlog, role, socket)
             try:
-                self.sockets.bind(SERVER, port)
-                self.sockets.bind(CLIENT, 0)
+                self.bind(port)
                 nursery.start_soon(self._keep_time)
                 yield nursery
             finally:
-                self.streams.destroy_all(self.now())
-                self.sockets.close_all()
+                self.close()
+
+    def bind(self, port: int) -> None:
+        """Bind both main sockets. Raises ``OSError`` when ``port`` is taken."""
+        self.sockets.bind(SERVER, port)
+        self.sockets.bind(CLIENT, 0)
+
+    def close(self) -> None:
+        """Destroy every stream and close every socket; `bind` opens the main ones again."""
+        self.streams.destroy_all(self.now())
+        self.sockets.close_all()
 
     def now(self) -> float:
         """The time of this turn. Whoever calls a core from outside asks for it first."""
@@ -121,5 +131,5 @@ class Endpoint:
                 touched[stream_id] = raw
         elif len(view) == 1:
             self.on_probe(role, source)
-        else:
-            self.on_datagram(role, view, source)
+        elif not self.on_datagram(role, view, source):
+            self.on_stun(role, view, source)

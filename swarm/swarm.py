@@ -19,6 +19,7 @@ from swarm.arrivals import Arrivals
 from swarm.awaiting import Waiters
 from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP
 from swarm.dht.dht import DHT
+from swarm.dht.events import Event as NodeEvent
 from swarm.dht.listener import decide
 from swarm.discovery import Discovery
 from swarm.driver import Driver
@@ -124,6 +125,7 @@ class Swarm:
                 limits=self._limits,
                 asks=self._allow is not None,
             )
+            self.dht.subscribe(self._on_node_event)
             self._decide = decide(self._allow, self._nursery) if self._allow is not None else None
             self._stack = stack.pop_all()
         return self
@@ -171,6 +173,27 @@ class Swarm:
     async def _end(self, begin: Callable[[Callable[[], None]], None]) -> None:
         """Likewise, for what merely ends."""
         await self._flag(lambda done: begin(lambda: done(True)))
+
+    def _on_node_event(self, event: NodeEvent) -> None:
+        policy = self._running()
+        if event is NodeEvent.WAKE_UP:
+            policy.woke_up()
+        elif event is NodeEvent.NETWORK_CHANGE or (event is NodeEvent.NETWORK_UPDATE and self.dht.online):
+            policy.network_changed()
+
+    async def suspend(self) -> None:
+        """Leave the network for a while: unannounce, destroy every connection, close the sockets. Dial and accept
+        nothing until `resume`."""
+        policy = self._turn()
+        await self._end(policy.suspend)
+        await self._end(self._driver.stop_listening)
+        await self.dht.suspend()
+
+    async def resume(self) -> None:
+        """Come back: bind again, announce and look up every topic, dial its peers."""
+        self._turn()
+        await self.dht.resume()
+        self._turn().resume()
 
     # -- topics and peers --------------------------------------------------------------------------------------------
 

@@ -19,30 +19,40 @@ async def test_block_that_ends_cancels_what_runs() -> None:
 
 async def test_error_of_the_block_leaves_it_unchanged() -> None:
     error = ValueError("the user's own")
-    with pytest.raises(ValueError) as caught:
+
+    async def block() -> None:
         async with hidden_nursery() as nursery:
             nursery.start_soon(trio.sleep_forever)
             raise error
+
+    with pytest.raises(ValueError, match="the user's own") as caught:
+        await block()
     assert caught.value is error
 
 
 async def test_crash_in_the_background_is_an_internal_error_from_it() -> None:
-    with pytest.raises(InternalError) as caught:
+    async def block() -> None:
         async with hidden_nursery() as nursery:
             nursery.start_soon(_crash)
             await trio.sleep_forever()
+
+    with pytest.raises(InternalError) as caught:
+        await block()
     assert isinstance(caught.value.__cause__, ExceptionGroup)
     assert isinstance(caught.value.__cause__.exceptions[0], LookupError)
 
 
 async def test_error_of_the_block_wins_over_a_crash_in_the_background() -> None:
-    with pytest.raises(ValueError, match="the user's own"):
+    async def block() -> None:
         async with hidden_nursery() as nursery:
             nursery.start_soon(_crash)
             try:
                 await trio.sleep_forever()
             finally:
                 raise ValueError("the user's own")
+
+    with pytest.raises(ValueError, match="the user's own"):
+        await block()
 
 
 async def test_cancelled_block_is_cancelled_not_broken() -> None:

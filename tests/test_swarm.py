@@ -415,3 +415,21 @@ async def test_topic_of_wrong_length_is_sent_to_from_name(world: World, topic: b
     async with world.swarm() as swarm:
         with pytest.raises(ValueError, match=r"Topic\.from_name"):
             swarm.join(topic)
+
+
+async def test_suspended_swarm_is_gone_and_comes_back(world: World) -> None:
+    async with world.swarm() as alice, world.swarm() as bob:
+        alice.join("nap", client=False)
+        await alice.flush()
+        bob.join("nap", server=False)
+        before = await first(bob)
+        await alice.suspend()
+        assert alice.connections == ()
+        with pytest.raises(trio.BrokenResourceError):
+            await before.receive_some()
+        assert [reply async for reply in bob.dht.lookup(Topic.from_name("nap"))] == []
+        await trio.sleep(60)
+        await alice.resume()
+        await alice.flush()
+        connection = await bob.connect(alice.public_key)
+        await connection.send_all(b"welcome back")

@@ -103,8 +103,9 @@ class _Exchange:
     ``trio.Cancelled``, which `pystun3` does not catch.
     """
 
-    def __init__(self, send: Callable[[bytes], None], server: Address) -> None:
-        self._send = send
+    def __init__(self, sockets: Sockets, role: Role, server: Address) -> None:
+        self._sockets = sockets
+        self._role = role
         self._server = server
         self._transaction = b""
         self._answer = b""
@@ -118,17 +119,19 @@ class _Exchange:
 
     def _send_from_trio(self, data: bytes) -> None:
         self._transaction = data[4:_HEADER]
-        self._send(data)
+        self._sockets.send(self._role, data, self._server)
 
     async def _receive(self) -> bytes:
         with trio.fail_after(RETRANSMIT):
             await self._answered.wait()
         return self._answer
 
-    def answer(self, data: Buffer) -> None:
-        """A datagram came from the server. Only the first answer counts."""
+    def receive(self, role: Role, data: Buffer, source: Address) -> None:
+        """A datagram came in. Only the first answer counts."""
+        if (role, source) != (self._role, self._server) or self._answered.is_set():
+            return
         response = binding_response(data, self._transaction)
-        if response is not None and not self._answered.is_set():
+        if response is not None:
             self._answer = response
             self._answered.set()
 
@@ -140,14 +143,13 @@ class Stun:
         self.servers = tuple(servers)
         self._network = network
         self._sockets = sockets
-        self._exchanges: dict[tuple[Role, Address], _Exchange] = {}
+        self._exchanges: set[_Exchange] = set()
         self._threads = trio.CapacityLimiter(MAX_THREADS)
 
     def receive(self, role: Role, data: Buffer, source: Address) -> None:
         """A datagram that is of no other protocol. Never raises."""
-        exchange = self._exchanges.get((role, source))
-        if exchange is not None:
-            exchange.answer(data)
+        for exchange in self._exchanges:
+            exchange.receive(role, data, source)
 
     async def ask(self, server: StunServer, role: Role) -> Pong | None:
         """Where the server sees packets of this socket come from; None, within 4 s, when it does not say.
@@ -167,15 +169,13 @@ class Stun:
         return pong
 
     async def _exchange(self, role: Role, server: Address) -> Pong | None:
-        if (role, server) in self._exchanges:
-            return None  # two names of one server, or asked twice at once: it is one witness
-        exchange = _Exchange(lambda request: self._sockets.send(role, request, server), server)
-        self._exchanges[role, server] = exchange
-        try:
-            ask = partial(_mapped_address, exchange, server)
-            mapped = await trio.to_thread.run_sync(ask, limiter=self._threads)
-        finally:
-            del self._exchanges[role, server]
+        exchange = _Exchange(self._sockets, role, server)
+        async with self._threads:
+            self._exchanges.add(exchange)
+            try:
+                mapped = await trio.to_thread.run_sync(_mapped_address, exchange, server)
+            finally:
+                self._exchanges.remove(exchange)
         return None if mapped is None else Pong(server, mapped, role)
 
     def witnesses(

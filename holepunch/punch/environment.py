@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from holepunch.address import Address
     from holepunch.core import Random, Role, Schedule, Sockets
     from holepunch.punch.limits import RandomPunchLimit
     from holepunch.punch.messages import NoisePayload
     from holepunch.secure.noise import Session
-    from holepunch.signaller import Signaller
+    from holepunch.signaller import Cancel, Pong, Signaller
 
-__all__ = ["Environment", "Established", "ProbeTable", "Streams"]
+__all__ = ["AskWitness", "Environment", "Established", "ProbeTable", "Streams"]
+
+AskWitness = Callable[["Role", Callable[["Pong | None"], None]], "Cancel"]
+"""Asks one STUN server where packets of a socket come from. ``None``: it does not say. Calls back as `Signaller` does.
+"""
 
 
 class Streams(Protocol):
@@ -82,3 +87,5 @@ class Environment:
     random_punches: RandomPunchLimit
     rng: Random
     """Keys, nonces and tokens are drawn from it: outside of tests it must be ``random.SystemRandom()``."""
+    stun: Sequence[AskWitness] = ()
+    """Witnesses besides the signalling network's, for a network too small to have enough of them."""

@@ -62,6 +62,9 @@ class Sampling:
         """Set when the verdict is as good as it gets."""
         if self._classifier.firewall is not Firewall.UNKNOWN:
             self.analysed.set(None)
+        for ask in environment.stun:
+            self._unanswered += 1
+            self._scope.begin(partial(ask, role), self._on_pong)
         self._ask()
 
     def _ask(self) -> None:

@@ -6,6 +6,7 @@ The constants are Node's (udx.md section 7), and so is counting packets rather t
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -38,6 +39,11 @@ Below it the time that two processes take to be scheduled is larger than that of
 bandwidth-delay products would leave the path idle most of the time.
 """
 
+SHORT_PATH: Final = 0.005
+"""On round trips below it, loss corrects the window (`Ceiling`)."""
+TOLERATED_LOSS: Final = 0.02
+CEILING_GROWTH: Final = 1 / 32
+
 
 class Mode(Enum):
     STARTUP = "find the bandwidth"
@@ -61,6 +67,33 @@ class Sample(NamedTuple):
     rtt: float | None
 
 
+class Ceiling:
+    """What may be in flight on a short path, as its losses show.
+
+    There the window is mostly made of allowances, for timers, bursts and batches of ACKs, and not of what the path
+    holds; and they may be more than the receiver's socket buffer takes. BBR would go on overrunning it.
+    """
+
+    __slots__ = ("_arrived", "_lost", "_peak", "packets")
+
+    def __init__(self) -> None:
+        self.packets = math.inf
+        self._peak = self._lost = self._arrived = 0
+
+    def on_ack(self, arrived: int, lost: int, in_flight: int) -> None:
+        self._arrived += arrived
+        self._lost += lost
+        self._peak = max(self._peak, in_flight + arrived + lost)
+
+    def on_round(self, least: float) -> None:
+        """A round is over. ``least`` is what the path itself holds."""
+        if self._lost > TOLERATED_LOSS * (self._lost + self._arrived):
+            self.packets = max(least, min(self.packets, self._peak) - self._lost)
+        elif self._peak > self.packets * (1 - CEILING_GROWTH):
+            self.packets += self.packets * CEILING_GROWTH
+        self._peak = self._lost = self._arrived = 0
+
+
 class Bbr:
     """``window`` packets may be in flight, leaving at ``pacing_rate`` packets per second (None: unknown yet).
 
@@ -71,6 +104,7 @@ class Bbr:
         "_aggregate",
         "_aggregate_rounds",
         "_bandwidth",
+        "_ceiling",
         "_conserving",
         "_cycle_at",
         "_cycle_index",
@@ -89,6 +123,7 @@ class Bbr:
         "_recovering",
         "_round_end",
         "_rounds",
+        "_shortest",
         "filled",
         "mode",
         "pacing_rate",
@@ -103,6 +138,9 @@ class Bbr:
         self._phase = phase
         self._bandwidth = WindowedExtreme(BANDWIDTH_ROUNDS, 1)
         self._min_rtt: float | None = None
+        self._shortest = math.inf
+        """The shortest round trip ever, as it was."""
+        self._ceiling: Ceiling | None = None
         self._min_rtt_at = now
         self._rounds = 0
         self._round_end = 0
@@ -140,6 +178,7 @@ class Bbr:
             self._check_full_pipe()
         self._check_drain(in_flight, now)
         self._update_min_rtt(sample, new_round, delivered, in_flight, now)
+        self._update_ceiling(sample, newly_lost, new_round, in_flight)
         self._set_pacing_rate(self._pacing_gain())
         self._set_window(sample.newly_delivered, newly_lost, delivered, in_flight)
 
@@ -282,6 +321,18 @@ class Bbr:
         else:
             self.mode = Mode.STARTUP
 
+    def _update_ceiling(self, sample: Sample, newly_lost: int, new_round: bool, in_flight: int) -> None:
+        if sample.rtt is not None and sample.rtt < self._shortest:
+            self._shortest = sample.rtt
+        if self._shortest < SHORT_PATH:
+            if self._ceiling is None:
+                if not newly_lost:
+                    return
+                self._ceiling = Ceiling()
+            self._ceiling.on_ack(sample.newly_delivered, newly_lost, in_flight)
+            if new_round:
+                self._ceiling.on_round(self.bandwidth * self._shortest + 3 * self._quantum())
+
     def _model_rtt(self) -> float:
         return self._min_rtt if self._min_rtt is not None else SHORTEST_RTT
 
@@ -329,5 +380,7 @@ class Bbr:
             elif self.window < target or delivered < INITIAL_WINDOW:
                 self.window += newly
             self.window = max(self.window, MIN_WINDOW)
+        if self._ceiling is not None and self.window > self._ceiling.packets:
+            self.window = int(self._ceiling.packets)
         if self.mode is Mode.PROBE_RTT:
             self.window = min(self.window, MIN_WINDOW)

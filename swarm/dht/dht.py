@@ -24,6 +24,7 @@ from holepunch.udp.system import SystemNetwork
 from swarm.awaiting import Replies, Waiters
 from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP, BootstrapHost, Resolver
 from swarm.dht.dialling import Dialling
+from swarm.dht.host import watch_host
 from swarm.dht.hypernode import HyperNode
 from swarm.dht.listener import Listener, Listening, decide
 from swarm.dht.messages import PutError
@@ -105,6 +106,7 @@ class DHT:
         self._listeners: dict[bytes, Listener] = {}
         self._reached = trio.Event()
         self._unreachable: BootstrapError | None = None
+        self._suspended_port: int | None = None
         self._interfaces: tuple[float, list[str]] = (-INTERFACES_KEPT, [])
 
     # -- the block ---------------------------------------------------------------------------------------------------
@@ -115,6 +117,8 @@ class DHT:
             self._wire_up(self.local_address.port)
             stack.callback(self._close)
             self._hyper.start()
+            if isinstance(self._network, SystemNetwork) and self._endpoint.host == "0.0.0.0":
+                self._nursery.start_soon(watch_host, self._network, self._endpoint, self._hyper.node)
             self._stack = stack.pop_all()
         return self
 
@@ -192,7 +196,46 @@ class DHT:
         """Return once everything is acknowledged that was sent on connections whose own direction was ended."""
         await self._endpoint.settled()
 
+    def subscribe(self, listener: Callable[[Event], None]) -> Cancel:
+        """Call ``listener`` with every `Event` of the node from now on."""
+        return self._hyper.node.subscribe(listener)
+
+    async def suspend(self) -> None:
+        """Take back what is announced, destroy every connection and close the sockets, until `resume`."""
+        self._waiters.check()
+        self._endpoint.now()
+        ended = trio.Event()
+        self._hyper.suspend(ended.set)
+        await ended.wait()
+        self._suspended_port = self.local_address.port
+        self._endpoint.close()
+
+    async def resume(self) -> None:
+        """Bind again, to the same port if it is free or was asked for, and announce anew.
+
+        Raises ``OSError`` when a port that was asked for is taken meanwhile.
+        """
+        self._waiters.check()
+        await trio.lowlevel.checkpoint()
+        if self._suspended_port is None:
+            return
+        port, self._suspended_port = self._suspended_port, None
+        self._endpoint.now()
+        try:
+            self._endpoint.bind(port)
+        except OSError:
+            if self._port:
+                raise
+            self._endpoint.bind(0)
+        self._hyper.node.server_port = self.local_address.port
+        self._hyper.resume()
+
     # -- the first other nodes ---------------------------------------------------------------------------------------
+
+    @property
+    def online(self) -> bool:
+        """Whether nodes answer, as of the last few seconds."""
+        return self._hyper.node.online
 
     @property
     def reachable(self) -> bool:

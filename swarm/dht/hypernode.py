@@ -88,9 +88,9 @@ class HyperNode:
         """See `Node.start`."""
         self.node.start()
 
-    def receive(self, role: Role, data: Buffer, source: Address) -> None:
-        """A datagram that is neither UDX nor of one byte. Never raises."""
-        self.node.receive(role, data, source)
+    def receive(self, role: Role, data: Buffer, source: Address) -> bool:
+        """A datagram that is neither UDX nor of one byte. Never raises. False: it is of another protocol."""
+        return self.node.receive(role, data, source)
 
     # listening
 

@@ -113,9 +113,9 @@ class Node:
             self, permanent=self._permanent, quick_firewall=self._quick_firewall, on_end=self._on_bootstrapped
         ).start()
 
-    def receive(self, role: Role, data: Buffer, source: Address) -> None:
-        """A datagram that is neither UDX nor of one byte. Whatever it holds, this does not raise."""
-        self.rpc.receive(role, data, source)
+    def receive(self, role: Role, data: Buffer, source: Address) -> bool:
+        """A datagram that is neither UDX nor of one byte. Whatever it holds, this does not raise. False: not for us."""
+        return self.rpc.receive(role, data, source)
 
     def subscribe(self, listener: Callable[[Event], None]) -> Cancel:
         """Call ``listener`` with every `Event` from now on."""
@@ -320,6 +320,7 @@ class Node:
     def _on_reply(self, reply: Reply) -> None:
         if not self._passes_filter(reply.from_):
             return
+        self.reachability.witnesses.node(reply.from_, reply.to, reply.role)
         if reply.id is None:
             self.reachability.sample_stranger(reply.from_, reply.to)
         else:

@@ -14,6 +14,7 @@ from holepunch.nat.sampler import Sampler
 from swarm.dht.ids import node_id
 from swarm.dht.maintenance import RECHECK_TICKS, STABLE_TICKS
 from swarm.dht.packets import PING_NAT
+from swarm.nat import Witnesses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,11 +31,12 @@ ENOUGH = 3
 
 
 class Reachability:
-    __slots__ = ("_checked_host", "_node", "_strangers", "sampler")
+    __slots__ = ("_checked_host", "_node", "_strangers", "sampler", "witnesses")
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self.sampler = Sampler()
+        self.witnesses = Witnesses()
         self._strangers: set[Address] = set()
         self._checked_host: str | None = None
 

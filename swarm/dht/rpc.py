@@ -264,18 +264,20 @@ class Rpc:
 
     # receiving
 
-    def receive(self, role: Role, data: Buffer, source: Address) -> None:
-        """One datagram of two bytes or more. What is not of this layer, or broken, is dropped."""
-        if self.suspended or len(data) < 2 or not 0 < source.port < 65536:
-            return
+    def receive(self, role: Role, data: Buffer, source: Address) -> bool:
+        """One datagram of two bytes or more. What is broken is dropped. False: it is of another protocol."""
+        if len(data) < 2 or data[0] not in (REQUEST, RESPONSE):
+            return False
+        if self.suspended or not 0 < source.port < 65536:
+            return True
         try:
-            if data[0] == REQUEST:
-                if self._budget.admit(source.host, self._schedule.now):
-                    self._receive_request(role, bytes(data), source)
-            elif data[0] == RESPONSE:
+            if data[0] == RESPONSE:
                 self._receive_response(role, data, source)
+            elif self._budget.admit(source.host, self._schedule.now):
+                self._receive_request(role, bytes(data), source)
         except DecodeError:
-            return
+            return True
+        return True
 
     def _receive_request(self, role: Role, data: bytes, source: Address) -> None:
         packet = decode_request(data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from holepunch.errors import Attempt, ConnectError, Reason
+from swarm.policy.context import EXPECTED
 from swarm.policy.duplicates import keeps_new
 from swarm.policy.gate import Gate, Verdict
 from swarm.policy.links import Link, Links, Messages, State, Waiter
@@ -16,6 +17,7 @@ from swarm.policy.links import Link, Links, Messages, State, Waiter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from holepunch.core import Entry
     from swarm.policy.context import Context
     from swarm.policy.dialling import Dialler
     from swarm.policy.peers import PeerBook, PeerInfo
@@ -35,7 +37,13 @@ class Acceptor:
 
     def admit(self, public_key: bytes, decide: Callable[[bool], None]) -> None:
         """See `Policy.admit`."""
+        dial = self._links.of(public_key)
+        if dial is not None and dial.state is State.DIALLING and public_key < self._context.own_key:
+            self._postpone(dial, public_key, decide)
+        else:
+            self._judge(public_key, decide)
 
+    def _judge(self, public_key: bytes, decide: Callable[[bool], None]) -> None:
         def judge(verdict: Verdict) -> None:
             allowed = verdict is Verdict.ALLOWED and self._may_enter(public_key)
             self._context.counters.refused += not allowed
@@ -52,6 +60,28 @@ class Acceptor:
             topics = peer.topics if peer is not None else ()
             if self._gate.ask(public_key, topics, True, judge) is None:
                 self._context.soon(lambda: judge(Verdict.UNANSWERED))
+
+    def _postpone(self, dial: Link, public_key: bytes, decide: Callable[[bool], None]) -> None:
+        """Both sides dial, and our connection will stay: let the other begin only if ours does not come about.
+
+        Otherwise the peer's application would see the one that it began come and go.
+        """
+        patience: Entry
+
+        def go_on() -> None:
+            patience.cancel()
+            if settle in dial.postponed:
+                dial.postponed.remove(settle)
+            if dial.state is State.OPEN and self._links.of(public_key) is dial:
+                decide(False)
+            else:
+                self._judge(public_key, decide)
+
+        def settle() -> None:
+            self._context.soon(go_on)
+
+        dial.postponed.append(settle)
+        patience = self._context.schedule.after(EXPECTED, go_on)
 
     def accepted(self, id: int, public_key: bytes, messages: Messages) -> None:
         """See `Policy.accepted`."""

@@ -46,6 +46,8 @@ class Link:
     rival: Link | None = None
     """A connection that the peer began and that waits, verified, for this dial of ours to open or to fail."""
     cancel_question: Cancel | None = None
+    postponed: list[Callable[[], None]] = field(default_factory=list)
+    """Called once, when this dial is a connection or has ended."""
     held: bool = False
     """A dial that opened, but will be replaced by the one that the peer began, if that opens in time."""
 
@@ -98,6 +100,7 @@ class Links:
     def opened(self, link: Link) -> None:
         link.state = State.OPEN
         del self.dialling[link.id]
+        self._settle(link)
 
     def remove(self, link: Link) -> None:
         del self._by_id[link.id]
@@ -107,6 +110,12 @@ class Links:
             self.clients -= 1
         else:
             self.servers -= 1
+        self._settle(link)
+
+    def _settle(self, link: Link) -> None:
+        postponed, link.postponed = link.postponed, []
+        for action in postponed:
+            action()
 
     def add_rival(self, link: Link, rival: Link) -> None:
         link.rival = rival

@@ -47,18 +47,14 @@ def test_of_two_crossing_dials_the_one_of_the_bigger_key_stays(seed: int) -> Non
     assert 1 <= len(small.delivered) <= 2
 
 
-def test_the_loser_of_a_crossing_ends_with_a_cause() -> None:
+def test_nobody_sees_the_loser_of_a_crossing() -> None:
     for seed in range(40):
         world = World(seed, jitter=0.02)
-        small, _big = crossing(world)
-        world.run(1)
-        if len(small.delivered) == 2:
-            (closed,) = small.seen(ConnectionClosed)
-            assert isinstance(closed.error, ConnectError)
-            assert closed.error.reason is Reason.DUPLICATE_CONNECTION
-            assert small.policy.stats().connections == 1
-            return
-    raise AssertionError("no crossing in which the losing dial opened")
+        small, big = crossing(world)
+        world.run(5)
+        assert len(small.delivered) == len(big.delivered) == 1
+        assert small.seen(ConnectionClosed) == big.seen(ConnectionClosed) == []
+        assert small.policy.stats().connections == 1
 
 
 def test_losing_a_crossing_costs_the_peer_no_attempt() -> None:

@@ -1,4 +1,4 @@
-"""What dialling and accepting ask of the network that carries their signals, as protocols. HyperDHT is one such network.
+"""What dialling and accepting ask of the network that carries their signals, as protocols. HyperDHT is such a network.
 
 Pure: every method returns at once; answers come later, through the callable that was handed over, exactly once, unless
 the returned `Cancel` was called. A callable is never called before the method that took it has returned.
@@ -74,7 +74,10 @@ class Signaller(Protocol):
         """The own public address, known only when not firewalled and the port is the server socket's own."""
 
     def local_addresses(self) -> Sequence[Address]:
-        """Local IPv4 hosts that a neighbour can be told, each with the server socket's port."""
+        """Local IPv4 hosts, each with the server socket's port."""
+
+    def proven_local_addresses(self) -> Sequence[Address]:
+        """Those of them that were shown to deliver: what a client is told, who would wait for the others in vain."""
 
     def witnesses(self) -> Sequence[Address]:
         """Nodes that can tell a socket its address, those heard last first."""

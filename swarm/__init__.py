@@ -32,6 +32,8 @@ from swarm.discovery import Discovery as Discovery
 from swarm.errors import BootstrapError as BootstrapError
 from swarm.errors import StorageError as StorageError
 from swarm.messages import MessageChannel as MessageChannel
+from swarm.nat import Nat as Nat
+from swarm.nat import Witness as Witness
 from swarm.policy.events import BanLifted as BanLifted
 from swarm.policy.events import ConnectionClosed as ConnectionClosed
 from swarm.policy.events import ConnectionOpened as ConnectionOpened

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from holepunch.core import Random
     from holepunch.udp import Network
     from swarm.connection import Connection
+    from swarm.nat import Nat
     from swarm.policy.events import Event
     from swarm.policy.peers import PeerInfo
     from swarm.stats import Stats
@@ -79,13 +80,15 @@ class Swarm:
         max_client_connections: int | None = None,
         max_server_connections: int | None = None,
         allow: Callable[..., bool | Awaitable[bool]] | None = None,
+        stun_servers: Iterable[str] = (),
         network: Network | None = None,
         rng: Random | None = None,
     ) -> None:
         """``identity``: a key pair, the path of a file with one (created on first use), or None: a fresh key.
 
-        ``bootstrap``, ``host``, ``port``: see `DHT`. ``allow(public_key)`` or ``allow(public_key, topics)``, which may
-        be async, is asked about each peer before it is dialled or accepted: False bans it, and it hears nothing.
+        ``bootstrap``, ``host``, ``port``, ``stun_servers``: see `DHT`. ``allow(public_key)`` or ``allow(public_key,
+        topics)``, which may be async, is asked about each peer before it is dialled or accepted: False bans it, and it
+        hears nothing.
         ``network`` and ``rng`` replace the system's, for tests. Raises ``ValueError`` and ``TypeError`` for misuse.
         """
         if identity is None:
@@ -100,7 +103,15 @@ class Swarm:
         self._limits = Limits(max_peers, max_parallel, max_client_connections, max_server_connections)
         self._allow = allow
         self._rng = rng or random.SystemRandom()
-        self.dht = DHT(bootstrap=bootstrap, host=host, port=port, key_pair=identity, network=network, rng=self._rng)
+        self.dht = DHT(
+            bootstrap=bootstrap,
+            host=host,
+            port=port,
+            key_pair=identity,
+            stun_servers=stun_servers,
+            network=network,
+            rng=self._rng,
+        )
         self._arrivals = Arrivals(max_peers)
         self._events = EventStreams()
         self._waiters = Waiters("swarm")
@@ -316,6 +327,12 @@ class Swarm:
     @property
     def public_key(self) -> PublicKey:
         return self._key_pair.public_key
+
+    @property
+    def nat(self) -> Nat:
+        """What is known now of the own addresses and the NAT in front of them."""
+        self._running()
+        return self.dht.nat
 
     @property
     def peers(self) -> Mapping[bytes, PeerInfo]:

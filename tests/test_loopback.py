@@ -23,18 +23,18 @@ async def test_port_in_use_says_which() -> None:
 
 
 async def test_two_real_peers_on_loopback_meet() -> None:
-    async with Testnet(3) as net:
-        async with (
-            Swarm(bootstrap=net.bootstrap, host="127.0.0.1") as alice,
-            Swarm(bootstrap=net.bootstrap, host="127.0.0.1") as bob,
-        ):
-            alice.join("real", client=False)
-            assert await alice.flush()
-            bob.join("real", server=False)
-            connection = await first(bob)
-            await connection.send_all(b"hi")
-            assert await (await first(alice)).receive_some() == b"hi"
-            assert connection.path.kind == "lan"
+    async with (
+        Testnet(3) as net,
+        Swarm(bootstrap=net.bootstrap, host="127.0.0.1") as alice,
+        Swarm(bootstrap=net.bootstrap, host="127.0.0.1") as bob,
+    ):
+        alice.join("real", client=False)
+        assert await alice.flush()
+        bob.join("real", server=False)
+        connection = await first(bob)
+        await connection.send_all(b"hi")
+        assert await (await first(alice)).receive_some() == b"hi"
+        assert connection.path.kind == "lan"
 
 
 async def test_network_of_one_node_stores_and_answers() -> None:

@@ -107,9 +107,10 @@ class Dial:
 
     def close(self) -> None:
         """Give up, silently. After the end it does nothing."""
-        if not self.done:
+        if not self.done and self._handshakes is not None:
             self._release()
             self._environment.streams.discard(self.local_id)
+        self.done = True
 
     def _introduction(self) -> NoisePayload:
         """What the server is told first: this side's stream and addresses."""
@@ -174,16 +175,18 @@ class Dial:
         self._on_failed(ConnectError(failure.reason, self.attempt))
 
     def _release(self, keep: Role | None = None) -> None:
+        """Keep nothing but the attempt: the stream, which asks `_on_traffic`, may live for days."""
         self.done = True
-        if self._handshakes is not None:
-            self._handshakes.close()
-        if self._paths is not None:
-            self.attempt.addresses = [str(address) for address in self._paths.tried]
-            puncher = self._paths.puncher
-            if puncher is not None:
-                self.attempt.local_nat = puncher.nat.firewall.name.lower()
-                self.attempt.remote_nat = puncher.remote_firewall.name.lower()
-            self._paths.close(keep)
+        handshakes, self._handshakes = self._handshakes, None
+        paths, self._paths = self._paths, None
+        if handshakes is not None:
+            handshakes.close()
+        if paths is not None:
+            self.attempt.addresses = [str(address) for address in paths.tried]
+            if paths.puncher is not None:
+                self.attempt.local_nat = paths.puncher.nat.firewall.name.lower()
+                self.attempt.remote_nat = paths.puncher.remote_firewall.name.lower()
+            paths.close(keep)
 
     def _note(self, name: str, detail: str = "") -> None:
         if len(self.attempt.stages) < MAX_STAGES:

@@ -77,7 +77,6 @@ class Incoming:
     """First `read`, then `accept` or `refuse`; whatever way it ends, it says so once, unless `close` came first."""
 
     __slots__ = (
-        "_connected",
         "_environment",
         "_handshake",
         "_listening",
@@ -119,7 +118,6 @@ class Incoming:
         self._reply: bytes | None = None
         self._reply_from_puncher = False
         self._local_id: int | None = None
-        self._connected = False
         self._puncher: Puncher | None = None
         self._responder: Responder | None = None
         self._stop_idle: Cancel | None = None
@@ -189,7 +187,7 @@ class Incoming:
 
     def _introduction(self, error: Abort, own: Address | None) -> NoisePayload:
         listening = self._listening
-        local = self._environment.signaller.local_addresses() if listening.local else ()
+        local = self._environment.signaller.proven_local_addresses() if listening.local else ()
         return NoisePayload(
             error=error,
             firewall=Firewall.UNKNOWN if own is None else Firewall.OPEN,
@@ -250,7 +248,7 @@ class Incoming:
         respond: Callable[[bytes, Role], None],
     ) -> None:
         """Without a puncher there is nothing to say, and once the client came through nothing more."""
-        if self._responder is not None and not self._connected:
+        if self._responder is not None:
             self._responder.on_message(data, peer, source, to, role, respond)
 
     def _on_punching(self, begun: bool) -> None:
@@ -269,14 +267,16 @@ class Incoming:
     # -- the end
 
     def _connect(self, role: Role, address: Address) -> None:
-        udx = self.payload.udx
-        if self.finished or self._local_id is None or udx is None:
+        udx, local_id = self.payload.udx, self._local_id
+        if self.finished or local_id is None or udx is None:
             return
-        self._connected = True
+        self._local_id = None
         self._finish(keep=role)
-        self._environment.streams.connect(self._local_id, role, address, udx.id)
+        # the stream, which asks `_on_traffic`, may live for days
+        self._puncher = self._responder = None
+        self._environment.streams.connect(local_id, role, address, udx.id)
         lan = is_private(address.host) and address.host in {a.host for a in self.payload.addresses4}
-        self._on_connected(Established(self._local_id, self._handshake.session, self.payload, role, address, lan))
+        self._on_connected(Established(local_id, self._handshake.session, self.payload, role, address, lan))
 
     def _finish(self, keep: Role | None = None) -> None:
         if self.finished:
@@ -289,7 +289,7 @@ class Incoming:
         self._scope.close()
         if self._puncher is not None:
             self._puncher.close(keep)
-        if self._local_id is not None and not self._connected:
+        if self._local_id is not None:
             self._environment.streams.discard(self._local_id)
 
     def close(self) -> None:

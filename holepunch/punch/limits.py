@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "BIRTHDAY_PUNCHES",
     "MAX_ADDRESSES",
+    "MAX_ECHOES",
     "MAX_HALF_OPEN",
     "MAX_MESSAGES",
     "MAX_PENDING_ANSWERS",
@@ -41,6 +42,8 @@ MAX_RESPONSES = 8
 MAX_MESSAGES = 64
 """Hole-punch messages answered for one handshake. A punch takes two, each perhaps repeated three times; one that is put
 off repeats its last."""
+MAX_ECHOES = 2048
+"""Probes that a puncher answers: more than any peer sends. Two sides that both answer would go on for ever."""
 MAX_PENDING_ANSWERS = 8
 """Hole-punch messages of one handshake that wait, at the same time, for this side's NAT verdict."""
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from holepunch.address import Address
 
 __all__ = [
+    "MAX_LISTED",
     "NS_PEER_HANDSHAKE",
     "NS_PEER_HOLEPUNCH",
     "VERSION",
@@ -41,6 +42,9 @@ __all__ = [
 
 VERSION = 1
 """Of the Noise payload, and of each block in it."""
+
+MAX_LISTED = 32
+"""Addresses of each list of a payload that are kept. The work they cause must not grow with what a stranger sends."""
 
 _NAMESPACE = hash32(b"hyperswarm/dht")
 NS_PEER_HANDSHAKE = hash32(_NAMESPACE, b"\x00")
@@ -219,17 +223,17 @@ class NoisePayload:
             error=r.uint(),
             firewall=r.uint(),
             holepunch=_read_holepunch(r) if flags & 1 else None,
-            addresses4=tuple(r.addresses()) if flags & 2 else (),
+            addresses4=tuple(r.addresses()[:MAX_LISTED]) if flags & 2 else (),
             addresses6=tuple(r.array(lambda r: r.fixed(_ADDRESS6_SIZE))) if flags & 4 else (),
             udx=_read_udx(r) if flags & 8 else None,
             secret_stream=bool(flags & 16) and r.uint() > 0,
             relay_through=_read_relay_through(r) if flags & 32 else None,
-            relay_addresses=tuple(r.addresses()) if flags & 64 else None,
+            relay_addresses=tuple(r.addresses()[:MAX_LISTED]) if flags & 64 else None,
         )
 
 
 def _read_holepunch(r: Reader) -> HolepunchInfo:
-    return HolepunchInfo(r.uint(), tuple(r.array(lambda r: RelayInfo(r.address(), r.address()))))
+    return HolepunchInfo(r.uint(), tuple(r.array(lambda r: RelayInfo(r.address(), r.address()))[:MAX_LISTED]))
 
 
 def _read_udx(r: Reader) -> UdxInfo:
@@ -293,7 +297,7 @@ class HolepunchPayload:
             round=r.uint(),
             connected=bool(flags & 1),
             punching=bool(flags & 2),
-            addresses=tuple(r.addresses()) if flags & 4 else None,
+            addresses=tuple(r.addresses()[:MAX_LISTED]) if flags & 4 else None,
             remote_address=r.address() if flags & 8 else None,
             token=r.fixed(32) if flags & 16 else None,
             remote_token=r.fixed(32) if flags & 32 else None,

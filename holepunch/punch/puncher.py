@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from holepunch.address import Address
 from holepunch.nat.classifier import Firewall
-from holepunch.punch.limits import MAX_ADDRESSES
+from holepunch.punch.limits import MAX_ADDRESSES, MAX_ECHOES
 from holepunch.punch.sampling import Sampling
 from holepunch.punch.scope import Latch, Scope
 from holepunch.punch.strategies import (
@@ -46,6 +46,7 @@ class Puncher:
 
     __slots__ = (
         "_birthday",
+        "_echoes",
         "_environment",
         "_initiator",
         "_on_abort",
@@ -84,6 +85,7 @@ class Puncher:
         self._birthday: bool | None = None
         """Whether this side is the random one, while a place in the limit of random punches is taken."""
         self._started: bool | None = None
+        self._echoes = 0
         self._reopened: Latch[bool] | None = None
         self._roles: list[Role] = []
         self.schedule = environment.schedule
@@ -167,12 +169,14 @@ class Puncher:
         self.probe(to, ttl=OPENING_TTL)
 
     def _on_probe(self, role: Role, source: Address) -> None:
-        if not self._initiator:
+        if self._initiator:
+            if not self.connected:
+                self.connected = True
+                self._on_hit(role, source)
+        elif self._echoes < MAX_ECHOES:
             # the initiator decides: it takes the first answer, and its traffic then tells this side
+            self._echoes += 1
             self.probe(source, role=role)
-        elif not self.connected:
-            self.connected = True
-            self._on_hit(role, source)
 
     # -- punching
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from holepunch.udx.packet import DATA, DATA_WORD, END, HEADER_SIZE, WORDS, header, number_column, words, write_header
+from holepunch.udx.packet import DATA, END, HEADER_SIZE, SEQ_WORD, WORDS, header, number_column, write_header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,12 +119,9 @@ class Batch:
         if plain == 1:
             write_header(self._headers, HEADER_SIZE * low, DATA, stream_id, window, start, ack)
         elif plain:
-            columns = self._words[low * WORDS : (low + plain) * WORDS]
-            columns[0::WORDS] = _DATA_COLUMN[:plain]
-            columns[1::WORDS] = words([stream_id]) * plain
-            columns[2::WORDS] = words([window]) * plain
-            columns[3::WORDS] = number_column(start, plain)
-            columns[4::WORDS] = words([ack & 0xFFFFFFFF]) * plain
+            at = HEADER_SIZE * low
+            self._headers[at : at + HEADER_SIZE * plain] = header(DATA, stream_id, window, 0, ack) * plain
+            self._words[low * WORDS + SEQ_WORD : (low + plain) * WORDS : WORDS] = number_column(start, plain)
         if ends:
             flags = DATA | END if self.last_size else END
             write_header(self._headers, HEADER_SIZE * (high - 1), flags, stream_id, window, end - 1, ack)
@@ -145,9 +142,6 @@ class Batch:
         self.last_size = self.size
         self.ends = False
         return rest
-
-
-_DATA_COLUMN = words([DATA_WORD]) * GRID_PACKETS
 
 
 class Grid(Batch):

@@ -28,6 +28,7 @@ __all__ = [
     "MAX_SACK_BLOCKS",
     "MESSAGE",
     "SACK",
+    "SEQ_WORD",
     "WORDS",
     "Packet",
     "decode",
@@ -40,7 +41,6 @@ __all__ = [
     "peek",
     "run_of_one_stream",
     "sack_area",
-    "words",
     "write_header",
 ]
 
@@ -54,6 +54,7 @@ HEARTBEAT: Final = 0x20
 HEADER_SIZE: Final = 20
 WORDS: Final = HEADER_SIZE // 4
 """A header is five little-endian words: (magic, version, flags, data offset), id, window, seq, ack."""
+SEQ_WORD: Final = 3
 
 MAX_SACK_BLOCKS: Final = 50
 """What Node sends and reads in one packet (libudx udx.c, the SACK part of send_ack)."""
@@ -104,20 +105,16 @@ def sack_area(blocks: Iterable[tuple[int, int]]) -> bytes:
     return struct.pack(f"<{len(numbers)}I", *numbers)
 
 
-def words(numbers: Iterable[int]) -> array[int]:
-    """32-bit words in wire order, to be assigned to a strided view of many headers."""
+def number_column(first: int, count: int) -> array[int]:
+    """``count`` consecutive sequence numbers in wire order, to be assigned to a strided view of many headers."""
+    first &= MASK
+    numbers: Iterable[int] = range(first, first + count)
+    if first + count > MASK:
+        numbers = [number & MASK for number in numbers]
     column = array("I", numbers)
     if not _NATIVE:
         column.byteswap()
     return column
-
-
-def number_column(first: int, count: int) -> array[int]:
-    """``count`` consecutive sequence numbers as `words`."""
-    first &= MASK
-    if first + count <= MASK:
-        return words(range(first, first + count))
-    return words([number & MASK for number in range(first, first + count)])
 
 
 def decode(datagram: memoryview) -> Packet:

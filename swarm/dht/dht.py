@@ -18,6 +18,7 @@ from holepunch.address import Address
 from holepunch.core import SERVER
 from holepunch.endpoint import Endpoint
 from holepunch.keys import KeyPair, PublicKey, hash32
+from holepunch.nat.stun import StunServer
 from holepunch.punch.environment import Environment, ProbeTable
 from holepunch.punch.limits import RandomPunchLimit
 from holepunch.udp.system import SystemNetwork
@@ -29,6 +30,7 @@ from swarm.dht.hypernode import HyperNode
 from swarm.dht.listener import Listener, Listening, decide
 from swarm.dht.messages import PutError
 from swarm.dht.node import Event
+from swarm.dht.surroundings import Surroundings, parse_servers
 from swarm.errors import BootstrapError, StorageError
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from swarm.dht.messages import MutableValue
     from swarm.dht.operations import ImmutableFound, MutableFound, PeerFound, PeersFound, Stored
     from swarm.dht.rpc import Reply
+    from swarm.nat import Nat
 
 __all__ = ["DHT"]
 
@@ -52,8 +55,6 @@ logger = logging.getLogger(__name__)
 
 BOOTSTRAP_RETRY = 5.0
 """Seconds between tries while no bootstrap node answers."""
-INTERFACES_KEPT = 2.0
-"""Seconds that the list of local addresses is good for: reading it costs more than a handshake."""
 FAREWELL = 1.0
 """Seconds at the end of the block for taking back what was announced."""
 
@@ -75,6 +76,7 @@ class DHT:
         ephemeral: bool | None = None,
         firewalled: bool = True,
         public_host: str | None = None,
+        stun_servers: Iterable[str] = (),
         network: Network | None = None,
         rng: Random | None = None,
     ) -> None:
@@ -82,8 +84,9 @@ class DHT:
 
         ``port`` 0 is any free one; another is bound exactly. ``ephemeral``: True never stores for others, False does as
         soon as the own address is known, None after 20 minutes of being reachable. ``public_host``: the own public IPv4
-        address, for a node that is to be a bootstrap node: it stores at once. Raises ``ValueError`` for what is
-        malformed.
+        address, for a node that is to be a bootstrap node: it stores at once. ``stun_servers``: ``"host:port"``, asked
+        for the own address besides DHT nodes; needed only where these are fewer than four. Raises ``ValueError`` for
+        what is malformed.
         """
         if isinstance(bootstrap, str):
             raise TypeError(f"bootstrap is a list of strings, got one string: {bootstrap!r}; write [{bootstrap!r}]")
@@ -98,6 +101,7 @@ class DHT:
         self._firewalled = firewalled
         self._public_host = None if public_host is None else _check_host(public_host)
         self._endpoint = Endpoint(self._network, _check_host(host), self._rng)
+        self._surroundings = Surroundings(self._endpoint, parse_servers(stun_servers))
         self._hyper: HyperNode
         self._environment: Environment
         self._waiters = Waiters("DHT")
@@ -107,7 +111,6 @@ class DHT:
         self._reached = trio.Event()
         self._unreachable: BootstrapError | None = None
         self._suspended_port: int | None = None
-        self._interfaces: tuple[float, list[str]] = (-INTERFACES_KEPT, [])
 
     # -- the block ---------------------------------------------------------------------------------------------------
 
@@ -139,7 +142,8 @@ class DHT:
             endpoint.schedule,
             self._rng,
             unix_time=time.time,
-            local_addresses=self._local_addresses,
+            local_addresses=self._surroundings.local_addresses,
+            proven_local_addresses=self._surroundings.proven_local_addresses,
             server_port=port,
             ephemeral=self._ephemeral,
             firewalled=self._firewalled,
@@ -158,9 +162,11 @@ class DHT:
             probes,
             RandomPunchLimit(),
             self._rng,
+            self._surroundings.stun_witnesses(self._nursery),
         )
         endpoint.on_datagram = self._hyper.receive
         endpoint.on_probe = probes.on_probe
+        self._surroundings.start(node, self._nursery)
 
     def _close(self) -> None:
         for listener in list(self._listeners.values()):
@@ -177,6 +183,18 @@ class DHT:
     def node(self) -> HyperNode:
         """The pure core of this node."""
         return self._hyper
+
+    @property
+    def nat(self) -> Nat:
+        """What is known now of the own addresses and the NAT in front of them."""
+        self._waiters.check()
+        return self._surroundings.nat()
+
+    async def ask_stun(self, server: str) -> Address | None:
+        """Where a STUN server, ``"host:port"``, sees this node now; None when it does not say within 4 s."""
+        parsed = StunServer.parse(server)
+        self._waiters.check()
+        return await self._surroundings.ask_stun(parsed)
 
     @property
     def nursery(self) -> trio.Nursery:
@@ -263,7 +281,7 @@ class DHT:
                 self._reached.set()
             else:
                 asked = tuple(map(str, self._hosts))
-                self._unreachable = BootstrapError(asked, self._local_addresses())
+                self._unreachable = BootstrapError(asked, self._surroundings.local_addresses())
                 logger.warning("%s", self._unreachable)
                 self._nursery.start_soon(self._keep_trying)
 
@@ -290,15 +308,6 @@ class DHT:
             done(found)
 
         self._nursery.start_soon(resolve)
-
-    def _local_addresses(self) -> list[Address]:
-        own = self.local_address
-        if own.host != "0.0.0.0":
-            return [own]
-        now = self._endpoint.schedule.now
-        if now - self._interfaces[0] >= INTERFACES_KEPT:
-            self._interfaces = (now, self._network.local_hosts())
-        return [Address(host, own.port) for host in self._interfaces[1]]
 
     # -- peers and values --------------------------------------------------------------------------------------------
 

@@ -52,6 +52,7 @@ class HyperNode:
         *,
         unix_time: Callable[[], float],
         local_addresses: Callable[[], Sequence[Address]],
+        proven_local_addresses: Callable[[], Sequence[Address]] | None = None,
         bootstrap: Sequence[Address] = (),
         nodes: Sequence[Address] = (),
         server_port: int = 0,
@@ -60,7 +61,8 @@ class HyperNode:
         quick_firewall: bool = True,
         public: Address | None = None,
     ) -> None:
-        """``unix_time``: seconds since 1970. ``local_addresses``: see `Signaller`. For the rest see `Node`."""
+        """``unix_time``: seconds since 1970. Local addresses: see `Signaller`; all are proven unless told otherwise.
+        For the rest see `Node`."""
         self.node = Node(
             sockets,
             schedule,
@@ -78,7 +80,9 @@ class HyperNode:
         self.router = Router(schedule, self.node.commands, self.storage.forwards)
         commands = StorageCommands(self.node, self.storage, self.router.own_record)
         self.plugins = commands.plugins
-        self.signaller = DhtSignaller(self.node, self.storage.forwards, local_addresses)
+        self.signaller = DhtSignaller(
+            self.node, self.storage.forwards, local_addresses, proven_local_addresses or local_addresses
+        )
         self.operations = Operations(self.node, self.storage)
         self._announcers: dict[bytes, Announcer] = {}
         self._leaving: dict[bytes, Announcer] = {}

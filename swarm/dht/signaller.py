@@ -40,12 +40,17 @@ class DhtSignaller:
     """Implements `holepunch.signaller.Signaller` on a node and what was announced to it."""
 
     def __init__(
-        self, node: Node, forwards: Generations[bytes, Forward], local_addresses: Callable[[], Sequence[Address]]
+        self,
+        node: Node,
+        forwards: Generations[bytes, Forward],
+        local_addresses: Callable[[], Sequence[Address]],
+        proven_local_addresses: Callable[[], Sequence[Address]],
     ) -> None:
-        """``local_addresses``: see `Signaller.local_addresses`; only the shell knows the interfaces."""
+        """For the local addresses see `Signaller`; only the shell knows the interfaces."""
         self._node = node
         self._forwards = forwards
         self._local_addresses = local_addresses
+        self._proven_local_addresses = proven_local_addresses
         self._relays: dict[bytes, tuple[Address, ...]] = {}  # the peer reached last is last
 
     # this side
@@ -63,6 +68,9 @@ class DhtSignaller:
 
     def local_addresses(self) -> Sequence[Address]:
         return self._local_addresses()
+
+    def proven_local_addresses(self) -> Sequence[Address]:
+        return self._proven_local_addresses()
 
     def witnesses(self) -> Sequence[Address]:
         return self._node.latest(WITNESSES)

@@ -43,6 +43,9 @@ class PeerSignaller:
     def local_addresses(self) -> Sequence[Address]:
         return [Address(host, self.peer.sockets.by_role[SERVER].port) for host in self.local_hosts]
 
+    def proven_local_addresses(self) -> Sequence[Address]:
+        return self.local_addresses()
+
     def witnesses(self) -> Sequence[Address]:
         return [node.address for node in self.peer.world.nodes[: self.witness_limit]]
 

@@ -14,6 +14,7 @@ from holepunch.core import SERVER
 from holepunch.errors import ConnectError, Reason
 from holepunch.keys import KeyPair
 from holepunch.nat.classifier import Firewall
+from holepunch.punch.dial import Dial
 from holepunch.punch.messages import Abort, HolepunchPayload, NoisePayload, UdxInfo
 from tests.punch.internet import Data
 from tests.punch.scripted import ScriptedServer
@@ -283,6 +284,16 @@ def test_traffic_from_port_zero_is_no_way() -> None:
 
 
 # -- giving up
+
+
+def test_a_dial_closed_before_it_began_does_nothing() -> None:
+    client = peer_behind(World(), "home", 1)
+    dial = Dial(
+        client.environment, client.key_pair, NOBODY, on_connected=client.on_connected, on_failed=client.on_failed
+    )
+    dial.close()
+    assert dial.done
+    assert not client.leaks()
 
 
 @pytest.mark.parametrize("milliseconds", [*range(0, 400, 10), 500, 1000])

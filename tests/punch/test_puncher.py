@@ -210,6 +210,15 @@ def test_the_responder_answers_each_hit_with_one_probe_from_the_same_socket() ->
     assert not ends.hits
 
 
+def test_two_responders_do_not_answer_each_other_for_ever() -> None:
+    world = World()
+    peers = [peer_behind(world, "open", n) for n in (1, 2)]
+    punchers = [puncher_of(peer, initiator=False)[0] for peer in peers]
+    punchers[0].probe(peers[1].sockets.by_role[punchers[1].role])
+    world.run(600)
+    assert peers[0].sockets.probes[DEFAULT_TTL] < 2100
+
+
 def test_a_probe_on_a_socket_that_nobody_punches_with_means_nothing() -> None:
     peer = peer_behind(World(), "open", 1)
     peer.probes.on_probe(0, PEER)

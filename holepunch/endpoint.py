@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from holepunch.core import CLIENT, SERVER, Role, Schedule
-from holepunch.nursery import hidden_nursery
+from holepunch.nursery import Background, hidden_nursery
 from holepunch.rawstreams import StreamTable
 from holepunch.sockets import SocketTable
 from holepunch.udx import peek, run_of_one_stream
@@ -44,7 +44,7 @@ class Endpoint:
         self._sleep: trio.CancelScope | None = None
 
     @asynccontextmanager
-    async def running(self, port: int) -> AsyncIterator[trio.Nursery]:
+    async def running(self, port: int) -> AsyncIterator[Background]:
         """Bind both main sockets, and serve them until the block is left. Raises ``OSError`` when ``port`` is taken."""
         async with hidden_nursery() as nursery:
             self.schedule.now = trio.current_time()

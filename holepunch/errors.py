@@ -33,7 +33,7 @@ class Reason(Enum):
 
     PEER_NOT_FOUND = (
         "no node of the DHT knows this peer",
-        "Is the public key right, and is the peer running, listening, and on the same DHT?",
+        "Is the public key right, and is the peer running, listening, and on the same DHT? Run `swarm doctor` there.",
     )
     PEER_CONNECTION_FAILED = (
         "the peer is announced, but did not answer through any of its relays",
@@ -65,7 +65,7 @@ class Reason(Enum):
     )
     HOLEPUNCH_PROBE_TIMEOUT = (
         "the NAT of one side could not be judged",
-        "A firewall may block UDP: run `swarm doctor` on both sides.",
+        "Run `swarm doctor` on both sides: UDP may be blocked, or the DHT is too small and needs `stun_servers`.",
     )
     HOLEPUNCH_DOUBLE_RANDOMIZED_NATS = (
         "both NATs choose another port for every destination, so neither side can guess where to send",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from holepunch.core import CLIENT, SERVER, Role
 from holepunch.udx import Event, UdxStream
@@ -16,17 +16,29 @@ if TYPE_CHECKING:
 
     from holepunch.address import Address
     from holepunch.core import Random, Schedule
+    from holepunch.relay.forwarding import Leg
     from holepunch.sockets import SocketTable
     from holepunch.udp import Received
-    from holepunch.udx import Linger
+    from holepunch.udx import Linger, Transmit
+    from holepunch.udx.values import Route
 
 __all__ = ["RawStream", "StreamTable"]
+
+
+class Watch(Protocol):
+    """Who decides which way a stream takes."""
+
+    def before(self, view: memoryview, segment: int, route: Route) -> bool:
+        """A run of packets for the stream came in. True: it is dealt with, and not for the stream."""
+
+    def after(self, route: Route) -> None:
+        """The stream has taken it."""
 
 
 class RawStream:
     """A UDX stream of this endpoint, and who hears of it."""
 
-    __slots__ = ("armed", "core", "ending", "on_event", "on_shutdown", "on_traffic")
+    __slots__ = ("armed", "core", "ending", "on_event", "on_shutdown", "on_traffic", "watch")
 
     def __init__(self, core: UdxStream, on_traffic: Callable[[Role, Address], bool]) -> None:
         self.core = core
@@ -35,6 +47,8 @@ class RawStream:
         self.on_event: Callable[[Event], None] | None = None
         self.on_shutdown: Callable[[], None] | None = None
         """How the owner ends it when the endpoint does; without, the stream is destroyed and nobody told."""
+        self.watch: Watch | None = None
+        """Sees every packet, in place of ``on_traffic``, where the stream may have to follow its peer."""
         self.ending = False
         """Its owner ended it, and waits for that to be acknowledged."""
         self.armed = math.inf
@@ -51,6 +65,7 @@ class StreamTable:
         self._wake_at = wake_at
         self._streams: dict[int, RawStream] = {}
         self._lingering: dict[int, Linger] = {}
+        self._legs: dict[int, Leg] = {}
         self._heap: list[tuple[float, int, RawStream]] = []
         self._count = 0
         self.on_settled: Callable[[], None] | None = None
@@ -61,12 +76,15 @@ class StreamTable:
 
     def open(self, on_traffic: Callable[[Role, Address], bool]) -> int:
         """A new stream under a random id that is free."""
-        while True:
-            local_id = self._rng.randrange(1, 1 << 32)
-            if local_id not in self._streams and local_id not in self._lingering:
-                break
+        local_id = self._free_id()
         self._streams[local_id] = RawStream(UdxStream(local_id, now=self._schedule.now), on_traffic)
         return local_id
+
+    def _free_id(self) -> int:
+        while True:
+            local_id = self._rng.randrange(1, 1 << 32)
+            if not any(local_id in table for table in (self._streams, self._lingering, self._legs)):
+                return local_id
 
     def connect(self, local_id: int, role: Role, address: Address, remote_id: int) -> None:
         raw = self._streams[local_id]
@@ -88,16 +106,43 @@ class StreamTable:
         view, segment, source = received
         raw = self._streams.get(stream_id)
         if raw is None:
+            leg = self._legs.get(stream_id)
+            if leg is not None:
+                transmit = leg.forward(received, role, now)
+                if transmit is not None:
+                    self._sockets.transmit(transmit)
+                return None
             linger = self._lingering.get(stream_id)
             if linger is not None:
                 for transmit in linger.receive(view, segment, (role, source)):
                     self._sockets.transmit(transmit)
             return None
+        watch = raw.watch
+        if watch is not None:
+            if not watch.before(view, segment, (role, source)):
+                raw.core.receive(view, segment, (role, source), now)
+                watch.after((role, source))
+            return raw
         route = raw.core.route
         if (route is None or route[0] != role) and not raw.on_traffic(role, source):
             return raw
         raw.core.receive(view, segment, (role, source), now)
         return raw
+
+    # streams of others, as `holepunch.relay.server` wants them forwarded
+
+    def add_leg(self, make: Callable[[int], Leg]) -> Leg:
+        leg = make(self._free_id())
+        self._legs[leg.local_id] = leg
+        return leg
+
+    def remove_leg(self, local_id: int) -> None:
+        self._legs.pop(local_id, None)
+
+    def transmit(self, transmit: Transmit) -> None:
+        self._sockets.transmit(transmit)
+
+    # own streams
 
     def flush(self, raw: RawStream, now: float) -> None:
         """Drain the core after a change: what it sends, what it reports, when it wants to be looked at again."""
@@ -180,3 +225,4 @@ class StreamTable:
                 self.flush(raw, now)
         self._streams.clear()
         self._lingering.clear()
+        self._legs.clear()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from holepunch.keys import PublicKey
     from holepunch.rawstreams import RawStream
     from holepunch.secure.noise import Session
+    from holepunch.udx.values import Route
 
 __all__ = ["EncryptedStream"]
 
@@ -105,6 +106,10 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
         self._wrote_at = self._path_since = endpoint.now()
         self._path = Path.to(raw.core.route[1], rtt=None, since=self._path_since) if raw.core.route else None
         self._timer: Entry
+        self.relay: PublicKey | None = None
+        """The blind relay that the stream goes through now."""
+        self.on_decrypted: Callable[[], None] | None = None
+        """Called when more of the stream may have decrypted."""
         self.on_open: Callable[[], None] | None = None
         """Called once, when the peer's header was verified."""
         self.on_close: Callable[[], None] | None = None
@@ -150,9 +155,20 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
         """How the bytes travel now; after the close, how they did last."""
         route = self._raw.core.route
         if route is not None:
-            self._path = Path.to(route[1], rtt=self._raw.core.rtt, since=self._path_since)
+            self._path = Path.to(route[1], relay=self.relay, rtt=self._raw.core.rtt, since=self._path_since)
         assert self._path is not None
         return self._path
+
+    @property
+    def route(self) -> Route | None:
+        """The socket and the address that packets go through now; None once nothing is left to send them."""
+        return None if self._raw.core.closed else self._raw.core.route
+
+    @property
+    def bytes_decrypted(self) -> int:
+        """How far into what the peer sent it is proven to be the peer's, in bytes of the raw stream."""
+        secret = self._secret
+        return len(secret.header()) + secret.message_bytes_received if secret.opened else 0
 
     @property
     def message_bytes(self) -> tuple[int, int]:
@@ -316,6 +332,12 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
 
     def _next_frame(self) -> bytes | None:
         """Decrypt one frame of what has arrived in order."""
+        frame = self._decrypt_frame()
+        if self.on_decrypted is not None:
+            self.on_decrypted()
+        return frame
+
+    def _decrypt_frame(self) -> bytes | None:
         core = self._raw.core
         try:
             while True:

@@ -22,9 +22,10 @@ class Arrivals:
         self._send, self._receive = trio.open_memory_channel["Connection"](math.inf)
 
     def put(self, connection: Connection) -> bool:
-        """Queue a connection. False: as many wait already as may; it is the caller's to refuse."""
+        """Queue a connection. False: as many wait already as may, or it is closed; it is the caller's to refuse."""
         statistics = self._send.statistics()
-        if statistics.current_buffer_used >= self._limit and not statistics.tasks_waiting_receive:
+        full = statistics.current_buffer_used >= self._limit and not statistics.tasks_waiting_receive
+        if full or not statistics.open_send_channels:
             return False
         self._send.send_nowait(connection)
         return True

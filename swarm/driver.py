@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from holepunch.errors import Attempt, ConnectError
+from holepunch.errors import Attempt, ConnectError, Reason
+from swarm.policy.events import ConnectionOpened, DialFailed, PeerFound
 
 if TYPE_CHECKING:
     from holepunch.address import Address
-    from holepunch.errors import Reason
     from holepunch.keys import KeyPair, PublicKey
     from swarm.connection import Connection
     from swarm.dht.announcement import Announcement, PeersFound, Stored
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from swarm.policy.events import Event
     from swarm.policy.peers import PeerInfo
     from swarm.policy.policy import Policy
+    from swarm.state import State
     from swarm.topic import Topic
 
 __all__ = ["Ask", "Driver"]
@@ -65,13 +66,16 @@ class Driver:
         ask: Ask,
         deliver: Callable[[Connection], bool],
         emit: Callable[[Event], None],
+        state: State | None = None,
     ) -> None:
-        """``deliver`` hands a connection to the application; False when it takes no more."""
+        """``deliver`` hands a connection to the application; False when it takes no more. ``state``: what earlier runs
+        left, and this one is to leave."""
         self._dht = dht
         self._key_pair = key_pair
         self._ask = ask
         self._deliver = deliver
         self._emit = emit
+        self._state = state
         self._dials: dict[int, Dialling] = {}
         self._connections: dict[int, Connection] = {}
         self._listening: Listening | None = None
@@ -146,7 +150,29 @@ class Driver:
         self._ask(partial(self.policy.answer, question), public_key, topics)
 
     def emit(self, event: Event) -> None:
+        if self._state is not None:
+            self._remember(self._state, event)
         self._emit(event)
+
+    # -- peers of earlier runs ---------------------------------------------------------------------------------------
+
+    def recall(self, topic: Topic) -> None:
+        """Dial who was met under a topic before. Its first look-up is on its way."""
+        if self._state is not None:
+            for public_key, relays in self._state.peers_of(topic):
+                self.policy.remember(topic, public_key, relays)
+
+    def _remember(self, state: State, event: Event) -> None:
+        match event:
+            case ConnectionOpened(public_key=key) | PeerFound(public_key=key):
+                if self.policy.connection(key) is not None:
+                    relays = self._dht.node.signaller.cached_relays(key)
+                    state.met(self.policy.peers[key].topics, key, relays or self.policy.peers[key].relay_addresses)
+            case DialFailed(public_key=key, will_retry=False, error=error):
+                if error.reason is Reason.PEER_NOT_FOUND and self._dht.online:
+                    state.lost(key)
+            case _:
+                pass
 
     # -- the own key -------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from swarm.driver import Driver
 from swarm.eventstream import EventStreams
 from swarm.policy.context import MAX_PARALLEL, MAX_PEERS, Limits
 from swarm.policy.policy import Policy
+from swarm.state import State
 from swarm.topic import Topic
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from holepunch.core import Random
+    from holepunch.nursery import Background
     from holepunch.udp import Network
     from swarm.connection import Connection
     from swarm.nat import Nat
@@ -81,6 +83,7 @@ class Swarm:
         max_server_connections: int | None = None,
         allow: Callable[..., bool | Awaitable[bool]] | None = None,
         stun_servers: Iterable[str] = (),
+        state: str | os.PathLike[str] | None = None,
         network: Network | None = None,
         rng: Random | None = None,
     ) -> None:
@@ -88,7 +91,8 @@ class Swarm:
 
         ``bootstrap``, ``host``, ``port``, ``stun_servers``: see `DHT`. ``allow(public_key)`` or ``allow(public_key,
         topics)``, which may be async, is asked about each peer before it is dialled or accepted: False bans it, and it
-        hears nothing.
+        hears nothing. ``state``: a directory, made if need be, where good DHT nodes and the peers of each topic are
+        remembered, so that a later run finds them without a bootstrap node.
         ``network`` and ``rng`` replace the system's, for tests. Raises ``ValueError`` and ``TypeError`` for misuse.
         """
         if identity is None:
@@ -114,11 +118,12 @@ class Swarm:
         )
         self._arrivals = Arrivals(max_peers)
         self._events = EventStreams()
+        self._state = None if state is None else State(state)
         self._waiters = Waiters("swarm")
-        self._driver = Driver(self.dht, identity, self._ask, self._arrivals.put, self._events.emit)
+        self._driver = Driver(self.dht, identity, self._ask, self._arrivals.put, self._events.emit, self._state)
         self._policy: Policy | None = None
         self._stack = AsyncExitStack()
-        self._nursery: trio.Nursery
+        self._nursery: Background
 
     # -- the block ---------------------------------------------------------------------------------------------------
 
@@ -126,6 +131,8 @@ class Swarm:
         if self._policy is not None:
             raise RuntimeError("a swarm is entered once; make a new one")
         async with AsyncExitStack() as stack:
+            if self._state is not None:
+                self.dht.known_nodes = self._state.load()
             await stack.enter_async_context(self.dht)
             self._nursery = self.dht.nursery
             self._policy = self._driver.policy = Policy(
@@ -137,6 +144,8 @@ class Swarm:
                 asks=self._allow is not None,
             )
             self.dht.subscribe(self._on_node_event)
+            if self._state is not None:
+                self._nursery.start_soon(self._state.keep, self.dht.heard_nodes)
             self._decide = decide(self._allow, self._nursery) if self._allow is not None else None
             self._stack = stack.pop_all()
         return self
@@ -150,6 +159,9 @@ class Swarm:
         self._waiters.close()
         self._arrivals.close()
         self._events.close()
+        if self._state is not None:
+            with trio.CancelScope(shield=True):
+                await self._state.save(self.dht.heard_nodes())
         return await self._stack.__aexit__(kind, error, trace)
 
     async def _say_goodbye(self) -> None:
@@ -221,7 +233,10 @@ class Swarm:
         parsed = Topic.parse(topic)
         if self._policy is None or self._waiters.closed:
             raise RuntimeError("join inside the block: `async with Swarm() as swarm: swarm.join(...)`")
-        return Discovery(self, self._turn().join(parsed, server=server, client=client, limit=limit))
+        session = self._turn().join(parsed, server=server, client=client, limit=limit)
+        if client:
+            self._driver.recall(parsed)
+        return Discovery(self, session)
 
     async def leave(self, topic: str | bytes | Topic) -> None:
         """End every session of a topic; unannounced when this returns. Its connections stay open."""

@@ -67,3 +67,24 @@ async def test_keyboard_interrupt_leaves_it_unchanged() -> None:
     with pytest.raises(KeyboardInterrupt):
         async with hidden_nursery():
             raise KeyboardInterrupt
+
+
+async def test_cancelled_block_can_still_use_what_runs_in_the_background() -> None:
+    requests, answers = trio.open_memory_channel[int](0), trio.open_memory_channel[int](0)
+
+    async def double() -> None:
+        async for number in requests[1]:
+            await answers[0].send(2 * number)
+
+    result = 0
+    with trio.move_on_after(0) as scope:
+        async with hidden_nursery() as background:
+            background.start_soon(double)
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.move_on_after(5, shield=True):
+                    await requests[0].send(21)
+                    result = await answers[1].receive()
+    assert scope.cancelled_caught
+    assert result == 42

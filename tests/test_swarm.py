@@ -433,3 +433,17 @@ async def test_suspended_swarm_is_gone_and_comes_back(world: World) -> None:
         await alice.flush()
         connection = await bob.connect(alice.public_key)
         await connection.send_all(b"welcome back")
+
+
+async def test_cancelled_block_unannounces_too(world: World) -> None:
+    key: PublicKey
+    with trio.CancelScope() as scope:
+        async with world.swarm() as alice:
+            key = alice.public_key
+            alice.join("brief")
+            await alice.flush()
+            scope.cancel()
+            await trio.sleep_forever()
+    async with world.swarm() as bob:
+        assert [reply async for reply in bob.dht.lookup(Topic.from_name("brief"))] == []
+        assert [reply async for reply in bob.dht.find_peer(key)] == []

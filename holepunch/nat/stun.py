@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from holepunch.compact import Buffer
     from holepunch.core import Role, Sockets
+    from holepunch.nursery import Background
     from holepunch.signaller import Cancel
     from holepunch.udp import Network
 
@@ -179,7 +180,7 @@ class Stun:
         return None if mapped is None else Pong(server, mapped, role)
 
     def witnesses(
-        self, nursery: trio.Nursery, turn: Callable[[], object]
+        self, nursery: Background, turn: Callable[[], object]
     ) -> Sequence[Callable[[Role, Callable[[Pong | None], None]], Cancel]]:
         """`ask` for cores, one callable for each server, which is asked in ``nursery``. ``turn`` is called before each
         answer is handed over: the core is told the time."""
@@ -188,7 +189,7 @@ class Stun:
     def _ask_soon(
         self,
         server: StunServer,
-        nursery: trio.Nursery,
+        nursery: Background,
         turn: Callable[[], object],
         role: Role,
         on_pong: Callable[[Pong | None], None],

@@ -23,6 +23,7 @@ from holepunch.punch.limits import (
 )
 from holepunch.punch.messages import Mode
 from holepunch.punch.scope import Scope
+from holepunch.relay.choice import NO_RELAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from holepunch.keys import KeyPair, PublicKey
     from holepunch.punch.environment import Environment, Established
     from holepunch.punch.messages import HandshakeMessage, HolepunchMessage, NoisePayload, RelayInfo
+    from holepunch.relay.choice import RelayChoice
     from holepunch.signaller import Cancel
 
 __all__ = ["Listener", "Question"]
@@ -74,9 +76,11 @@ class Listener:
         on_connected: Callable[[Established], None],
         ask: Callable[[Question], None] | None = None,
         local: bool = True,
+        relaying: RelayChoice = NO_RELAY,
     ) -> None:
-        """``local``: tell clients the own local addresses, and meet clients of the own network there."""
-        self._listening = Listening(environment, key_pair, local)
+        """``local``: tell clients the own local addresses, and meet clients of the own network there. ``relaying``:
+        blind relays that may carry connections, at first or all the time."""
+        self._listening = Listening(environment, key_pair, local, relaying=relaying)
         self._environment = environment
         self._on_connected = on_connected
         self._ask = ask

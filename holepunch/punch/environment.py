@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from holepunch.core import Random, Role, Schedule, Sockets
     from holepunch.punch.limits import RandomPunchLimit
     from holepunch.punch.messages import NoisePayload
+    from holepunch.punch.relaying import Relays, RelayWay
     from holepunch.secure.noise import Session
     from holepunch.signaller import Cancel, Pong, Signaller
 
@@ -51,6 +52,8 @@ class Established:
     address: Address
     lan: bool
     """The address is one of the peer's own, inside a network that both are in."""
+    relay: RelayWay | None = None
+    """The path goes through a blind relay, for now."""
 
 
 class ProbeTable:
@@ -87,5 +90,7 @@ class Environment:
     random_punches: RandomPunchLimit
     rng: Random
     """Keys, nonces and tokens are drawn from it: outside of tests it must be ``random.SystemRandom()``."""
+    relays: Relays | None = None
+    """None: no connection goes through a relay."""
     stun: Sequence[AskWitness] = ()
     """Witnesses besides the signalling network's, for a network too small to have enough of them."""

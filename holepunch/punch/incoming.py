@@ -21,13 +21,16 @@ from holepunch.punch.messages import (
     HolepunchInfo,
     NoisePayload,
     RelayInfo,
+    RelayThrough,
     SecurePayload,
     UdxInfo,
     holepunch_secret,
 )
-from holepunch.punch.puncher import Puncher, firewall_of
+from holepunch.punch.puncher import Puncher
+from holepunch.punch.relaying import RelayWay, agree, want
 from holepunch.punch.responder import Responder
 from holepunch.punch.scope import Scope
+from holepunch.relay.choice import NO_RELAY, RelayChoice
 from holepunch.secure.noise import Handshake
 
 if TYPE_CHECKING:
@@ -43,6 +46,8 @@ __all__ = ["Arrival", "Incoming", "Listening"]
 
 IDLE_TIMEOUT = 10.0
 """Seconds that a client has to come through, or to begin punching."""
+EARLY_GRACE = 4.0
+"""Seconds that a client which was spoken to first is still helped: one request with all its repetitions."""
 CLEAR_WAIT = 10.0
 """Seconds that a finished handshake is remembered, so that late copies of its message start no second one."""
 
@@ -56,6 +61,8 @@ class Listening:
     local: bool
     """Tell clients the own local addresses, and look for clients in the own network."""
     relays: tuple[RelayInfo, ...] = ()
+    relaying: RelayChoice = NO_RELAY
+    """The blind relays that may carry connections."""
     relay_addresses: tuple[Address, ...] = ()
     is_relay: Callable[[Address], bool] = lambda _: False
 
@@ -77,6 +84,7 @@ class Incoming:
     """First `read`, then `accept` or `refuse`; whatever way it ends, it says so once, unless `close` came first."""
 
     __slots__ = (
+        "_connected",
         "_environment",
         "_handshake",
         "_listening",
@@ -90,6 +98,8 @@ class Incoming:
         "_scope",
         "_stop_idle",
         "_waiting",
+        "_wanted",
+        "_way",
         "arrival",
         "finished",
         "id",
@@ -118,9 +128,12 @@ class Incoming:
         self._reply: bytes | None = None
         self._reply_from_puncher = False
         self._local_id: int | None = None
+        self._connected = False
         self._puncher: Puncher | None = None
         self._responder: Responder | None = None
-        self._stop_idle: Cancel | None = None
+        self._stop_idle: Cancel = lambda: None
+        self._way: RelayWay | None = None
+        self._wanted: RelayThrough | None = None
         self.id = id
         self.arrival = arrival
         self.payload = NoisePayload()
@@ -165,10 +178,13 @@ class Incoming:
             error = Abort.ABORTED
         else:
             self._local_id = self._environment.streams.open(self._on_traffic)
-        own = self._environment.signaller.remote_address()
+            if self._environment.relays is not None:
+                self._wanted = want(self._listening.relaying, self._environment.rng, self.remote_public_key)
+        hidden = self._listening.relaying.required
+        own = None if hidden else self._environment.signaller.remote_address()
         self._reply = self._handshake.write(self._introduction(error, own).encode())
         session = self._handshake.session
-        reached = self.arrival.direct or payload.firewall == Firewall.OPEN
+        reached = not hidden and (self.arrival.direct or payload.firewall == Firewall.OPEN)
         if not error and not reached:
             self._expect(session, own is not None)
         for respond, role in self._waiting:
@@ -176,7 +192,9 @@ class Incoming:
         self._waiting.clear()
         if error:
             self._finish()
-        elif reached:
+        elif not reached:
+            self._try_relay()
+        else:
             main = self._environment.signaller.main_role
             self._connect(self.arrival.role if self.arrival.direct else main, self.arrival.client)
 
@@ -187,7 +205,8 @@ class Incoming:
 
     def _introduction(self, error: Abort, own: Address | None) -> NoisePayload:
         listening = self._listening
-        local = self._environment.signaller.proven_local_addresses() if listening.local else ()
+        shares = listening.local and not listening.relaying.required
+        local = self._environment.signaller.proven_local_addresses() if shares else ()
         return NoisePayload(
             error=error,
             firewall=Firewall.UNKNOWN if own is None else Firewall.OPEN,
@@ -195,6 +214,7 @@ class Incoming:
             addresses4=(*((own,) if own is not None else ()), *local),
             udx=UdxInfo(self._local_id or 0),
             secret_stream=True,
+            relay_through=self._wanted,
             relay_addresses=listening.relay_addresses or None,
         )
 
@@ -203,10 +223,14 @@ class Incoming:
     def _expect(self, session: Session, is_open: bool) -> None:
         """The client has to come through a NAT, or through the network that both are in."""
         neighbour = self._is_neighbour()
-        if neighbour or not is_open:
+        if (neighbour or not is_open) and not self._listening.relaying.required:
             # a neighbour learns the normal socket's address from the reply: that is the one it can reach locally
             self._reply_from_puncher = self._open_puncher(session) and not neighbour
-        self._stop_idle = self._scope.after(IDLE_TIMEOUT, self._finish)
+        self._restart_idle(IDLE_TIMEOUT)
+
+    def _restart_idle(self, timeout: float) -> None:
+        self._stop_idle()
+        self._stop_idle = self._scope.after(timeout, self._give_up)
 
     def _is_neighbour(self) -> bool:
         arrival = self.arrival
@@ -222,19 +246,20 @@ class Incoming:
             self._puncher = Puncher(
                 environment,
                 initiator=False,
-                remote_firewall=firewall_of(self.payload.firewall),
                 on_hit=lambda _role, _source: None,
-                on_abort=self._finish,
+                on_abort=self._give_up,
             )
         except OSError:
             return False
+        self._puncher.meet(self.payload.firewall)
         self._responder = Responder(
             environment,
             self._puncher,
             SecurePayload(holepunch_secret(session.hash), environment.rng.randbytes(32)),
             is_relay=lambda source: self._listening.is_relay(source),
+            on_reached=self._on_reached,
             on_punching=self._on_punching,
-            on_abort=self._finish,
+            on_abort=self._give_up,
         )
         return True
 
@@ -253,43 +278,106 @@ class Incoming:
 
     def _on_punching(self, begun: bool) -> None:
         """A punch ends by itself. A client that is put off gets its time anew."""
-        if self._stop_idle is not None:
+        if begun:
             self._stop_idle()
-        self._stop_idle = None if begun else self._scope.after(IDLE_TIMEOUT, self._finish)
+        else:
+            self._restart_idle(IDLE_TIMEOUT)
 
     def _on_traffic(self, role: Role, source: Address) -> bool:
         """The client's packets decide: wherever they come from, there it is."""
         if not 0 < source.port < 65536:
             return False
+        if self._way is not None and self._way.is_relay(role, source):
+            return True
+        if self._listening.relaying.required:
+            return False
         self._connect(role, source)
         return True
 
+    # -- through a relay, beside the other ways
+
+    def _try_relay(self) -> None:
+        agreed = agree(self._wanted, self.payload.relay_through)
+        relays, local_id = self._environment.relays, self._local_id
+        if agreed is None or relays is None or local_id is None or self._listening.relaying.forbidden:
+            return
+        through, is_initiator = agreed
+        self._way = RelayWay(relays, through.public_key, on_paired=self._on_paired, on_failed=self._on_relay_failed)
+        self._way.start(through.token, is_initiator, local_id)
+
+    def _on_paired(self, route: tuple[Role, Address], remote_id: int) -> None:
+        local_id, way = self._local_id, self._way
+        if self.finished or self._connected or local_id is None or way is None:
+            return
+        self._connected = True
+        way.on_settled = self._settled
+        self._environment.streams.connect(local_id, *route, remote_id)
+        self._on_connected(Established(local_id, self._handshake.session, self.payload, *route, False, way))
+        if self._scope.closed:
+            self._finish()
+
+    def _on_relay_failed(self, _: str) -> None:
+        if self._scope.closed and not self._connected:
+            self._finish()
+
+    def _settled(self, role: Role | None) -> None:
+        """The stream found its direct path, or is over."""
+        if self._puncher is not None and role is not None:
+            self._puncher.give_away(role)
+        self._finish()
+
     # -- the end
 
+    def _give_up(self) -> None:
+        """No client comes by the direct ways. It may still come through the relay."""
+        if self._way is not None and self._way.pending:
+            self._scope.close()
+            if self._puncher is not None:
+                self._puncher.close()
+        else:
+            self._finish()
+
     def _connect(self, role: Role, address: Address) -> None:
+        if self._start_stream(role, address):
+            self._finish()
+
+    def _on_reached(self, role: Role, address: Address) -> None:
+        """Speak first. Until the client has surely heard, its messages are answered, and its probes echoed."""
+        if self._start_stream(role, address):
+            self._restart_idle(EARLY_GRACE)
+
+    def _start_stream(self, role: Role, address: Address) -> bool:
+        """Connect the stream, once."""
         udx, local_id = self.payload.udx, self._local_id
-        if self.finished or local_id is None or udx is None:
-            return
-        self._local_id = None
-        self._finish(keep=role)
-        # the stream, which asks `_on_traffic`, may live for days
-        self._puncher = self._responder = None
+        if self._way is not None and self._way.paired:
+            self._way.offer(role, address)
+            return False
+        if self.finished or self._connected or local_id is None or udx is None:
+            return False
+        self._connected = True
+        if self._puncher is not None:
+            self._puncher.give_away(role)
         self._environment.streams.connect(local_id, role, address, udx.id)
         lan = is_private(address.host) and address.host in {a.host for a in self.payload.addresses4}
         self._on_connected(Established(local_id, self._handshake.session, self.payload, role, address, lan))
+        return True
 
-    def _finish(self, keep: Role | None = None) -> None:
-        if self.finished:
-            return
-        self.finished = True
-        self._release(keep)
-        self._on_finished()
+    def _finish(self) -> None:
+        if not self.finished:
+            self.finished = True
+            self._release()
+            if self._connected:
+                # the stream, which asks `_on_traffic`, may live for days
+                self._puncher = self._responder = None
+            self._on_finished()
 
-    def _release(self, keep: Role | None = None) -> None:
+    def _release(self) -> None:
         self._scope.close()
+        if self._way is not None and not self._way.paired:
+            self._way.end()
         if self._puncher is not None:
-            self._puncher.close(keep)
-        if self._local_id is not None:
+            self._puncher.close()
+        if self._local_id is not None and not self._connected:
             self._environment.streams.discard(self._local_id)
 
     def close(self) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "NS_PEER_HOLEPUNCH",
     "VERSION",
     "Abort",
+    "Greeting",
     "HandshakeMessage",
     "HolepunchInfo",
     "HolepunchMessage",
@@ -160,7 +161,22 @@ class RelayThrough(NamedTuple):
     token: bytes
 
 
+class Greeting(NamedTuple):
+    """What peers of this implementation tell each other besides. Node's decoder ignores the flag and the bytes behind
+    what it knows (hyperdht lib/messages.js, ``noisePayload``), and its encoder never sets the flag."""
+
+    tags: tuple[bytes, ...] = ()
+    """What the layer above has to say, 16 bytes each."""
+    proves: bool = False
+    """The sender goes on only with a peer that proves something on the stream first, and it will do so itself."""
+
+
 _ADDRESS6_SIZE = 18
+_GREETING = b"trio"
+"""In front of a greeting: should Node give the flag a meaning of its own, that is told from ours."""
+TAG_SIZE = 16
+MAX_TAGS = 16
+"""In one greeting: 256 bytes, with which the message still fits every network's packets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +197,7 @@ class NoisePayload:
     secret_stream: bool = False
     relay_through: RelayThrough | None = None
     relay_addresses: tuple[Address, ...] | None = None
+    greeting: Greeting | None = None
 
     def encode(self) -> bytes:
         flags = (
@@ -191,6 +208,7 @@ class NoisePayload:
             | self.secret_stream << 4
             | (self.relay_through is not None) << 5
             | (self.relay_addresses is not None) << 6
+            | (self.greeting is not None) << 7
         )
         w = Writer().uint(self.version).uint(flags).uint(self.error).uint(self.firewall)
         if self.holepunch is not None:
@@ -208,6 +226,9 @@ class NoisePayload:
             w.uint(VERSION).uint(0).fixed(32, self.relay_through.public_key).fixed(32, self.relay_through.token)
         if self.relay_addresses is not None:
             w.addresses(self.relay_addresses)
+        if self.greeting is not None:
+            w.fixed(len(_GREETING), _GREETING).uint(self.greeting.proves)
+            w.array(list(self.greeting.tags), lambda w, tag: w.fixed(TAG_SIZE, tag))
         return w.to_bytes()
 
     @classmethod
@@ -229,6 +250,7 @@ class NoisePayload:
             secret_stream=bool(flags & 16) and r.uint() > 0,
             relay_through=_read_relay_through(r) if flags & 32 else None,
             relay_addresses=tuple(r.addresses()[:MAX_LISTED]) if flags & 64 else None,
+            greeting=_read_greeting(r) if flags & 128 else None,
         )
 
 
@@ -249,6 +271,17 @@ def _read_relay_through(r: Reader) -> RelayThrough:
     r.uint()  # version
     r.uint()  # flags: none defined
     return RelayThrough(r.fixed(32), r.fixed(32))
+
+
+def _read_greeting(r: Reader) -> Greeting | None:
+    """Nothing that is behind the flag makes a payload invalid: to others it may mean something else."""
+    try:
+        if r.fixed(len(_GREETING)) != _GREETING:
+            return None
+        proves = bool(r.uint() & 1)
+        return Greeting(tuple(r.array(lambda r: r.fixed(TAG_SIZE))[:MAX_TAGS]), proves)
+    except DecodeError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

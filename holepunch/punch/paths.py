@@ -15,7 +15,6 @@ from holepunch.errors import Reason
 from holepunch.nat.classifier import Firewall
 from holepunch.punch.limits import MAX_ADDRESSES
 from holepunch.punch.messages import HolepunchInfo, RelayInfo, SecurePayload, holepunch_secret
-from holepunch.punch.puncher import Puncher, firewall_of
 from holepunch.punch.rounds import Failure, Rounds
 from holepunch.punch.scope import Scope
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from holepunch.core import Role
     from holepunch.punch.environment import Environment
     from holepunch.punch.handshakes import Answer
+    from holepunch.punch.puncher import Puncher
     from holepunch.signaller import Pong
 
 __all__ = ["Paths"]
@@ -49,11 +49,13 @@ class Paths:
         *,
         firewall: Firewall,
         local: bool,
+        puncher: Puncher | None,
         on_path: Callable[[Role, Address], None],
         on_failed: Callable[[Failure], None],
         note: Callable[[str, str], None],
     ) -> None:
-        """``firewall``: what this side told the server of itself. ``local``: look for it in the own network, too."""
+        """``firewall``: what this side told the server of itself. ``local``: look for it in the own network, too.
+        ``puncher``: None when there was no socket for one."""
         self._environment = environment
         self._answer = answer
         self._target = target
@@ -65,7 +67,7 @@ class Paths:
         self._ways = 0
         self._failure = Failure(Reason.CANNOT_HOLEPUNCH)
         self._tried: list[Address] = []
-        self.puncher: Puncher | None = None
+        self._puncher = puncher
         reply = answer.reply
         self._same_host = local and reply.client_address.host == reply.server_address.host
 
@@ -86,14 +88,12 @@ class Paths:
     @property
     def tried(self) -> list[Address]:
         """Addresses of the server that packets were sent to."""
-        probed = () if self.puncher is None else self.puncher.remote_addresses
+        probed = () if self._puncher is None else self._puncher.remote_addresses
         return list(dict.fromkeys([*self._tried, *(address for address, _ in probed)]))
 
-    def close(self, keep: Role | None = None) -> None:
-        """Release everything. The socket ``keep`` is left open, for the stream that goes through it."""
+    def close(self) -> None:
+        """Release everything but the puncher's sockets, which the owner lent."""
         self._scope.close()
-        if self.puncher is not None:
-            self.puncher.close(keep)
 
     def _lost(self, failure: Failure | None) -> None:
         """One way has ended. ``None``: it was never more than a chance, and explains nothing."""
@@ -173,22 +173,16 @@ class Paths:
         assert payload.holepunch is not None  # `start` has looked
         # a server that has not finished its first announcement names no relay: the one that led to it will do
         relays = payload.holepunch.relays or (RelayInfo(reply.relay, reply.server_address),)
-        try:
-            self.puncher = Puncher(
-                self._environment,
-                initiator=True,
-                remote_firewall=firewall_of(payload.firewall),
-                on_hit=self._on_path,
-                on_abort=partial(self._lost, Failure(Reason.HOLEPUNCH_ABORTED, "no probe got through")),
-            )
-        except OSError as error:
-            self._lost(Failure(Reason.HOLEPUNCH_ABORTED, f"no socket: {error}"))
+        puncher = self._puncher
+        if puncher is None:
+            self._lost(Failure(Reason.HOLEPUNCH_ABORTED, "no socket to punch with"))
             return
+        puncher.meet(payload.firewall)
         self._tried.append(reply.server_address)
         rng = self._environment.rng
         rounds = Rounds(
             self._environment,
-            self.puncher,
+            puncher,
             SecurePayload(holepunch_secret(self._answer.session.hash), rng.randbytes(32)),
             self._target,
             HolepunchInfo(payload.holepunch.id, relays),
@@ -196,9 +190,13 @@ class Paths:
             server_address=reply.server_address,
             note=self._note,
         )
-        self.puncher.scope.run(rounds.run(), self._on_rounds)
+        puncher.scope.run(rounds.run(), partial(self._on_rounds, puncher))
 
-    def _on_rounds(self, failure: Failure | None) -> None:
-        if failure is not None and self.puncher is not None:
-            self.puncher.close()
+    def _on_rounds(self, puncher: Puncher, failure: Failure | None) -> None:
+        if failure is not None:
+            puncher.close()
             self._lost(failure)
+
+    def on_punch_failed(self) -> None:
+        """The puncher has sent all its probes in vain."""
+        self._lost(Failure(Reason.HOLEPUNCH_ABORTED, "no probe got through"))

@@ -48,6 +48,7 @@ class Puncher:
         "_birthday",
         "_echoes",
         "_environment",
+        "_given_away",
         "_initiator",
         "_on_abort",
         "_on_hit",
@@ -56,6 +57,7 @@ class Puncher:
         "_started",
         "connected",
         "limit",
+        "met",
         "nat",
         "punching",
         "remote_addresses",
@@ -72,12 +74,11 @@ class Puncher:
         environment: Environment,
         *,
         initiator: bool,
-        remote_firewall: Firewall,
         on_hit: Callable[[Role, Address], None],
         on_abort: Callable[[], None],
     ) -> None:
-        """``on_hit``: a probe of the peer arrived; only an initiator is told, once. ``on_abort``: all probes were in
-        vain, and everything is released."""
+        """Begins to learn the own NAT at once. ``on_hit``: a probe of the peer arrived; an initiator is told, once.
+        ``on_abort``: all probes were in vain, and everything is released."""
         self._environment = environment
         self._initiator = initiator
         self._on_hit = on_hit
@@ -88,11 +89,14 @@ class Puncher:
         self._echoes = 0
         self._reopened: Latch[bool] | None = None
         self._roles: list[Role] = []
+        self._given_away: Role | None = None
         self.schedule = environment.schedule
         self.rng = environment.rng
         self.limit = environment.random_punches
         self.scope = Scope(environment.schedule)
-        self.remote_firewall = remote_firewall
+        self.met = False
+        """The peer is known, so that a probe can only be its."""
+        self.remote_firewall = Firewall.UNKNOWN
         self.remote_addresses: Sequence[tuple[Address, bool]] = ()
         """The peer's addresses, and whether each one's host was proven to be the peer's."""
         self.remote_punching = False
@@ -149,6 +153,11 @@ class Puncher:
             yield from self.nat.analysed.wait()
         return self.nat.firewall in (Firewall.CONSISTENT, Firewall.OPEN)
 
+    def meet(self, remote_firewall: int) -> None:
+        """The peer has shaken hands, and said this of its NAT. From now on probes count."""
+        self.met = True
+        self.remote_firewall = firewall_of(remote_firewall)
+
     def update_remote(self, payload: HolepunchPayload, verified_host: str | None) -> None:
         """What the peer says of itself. A host stays proven while the peer names it."""
         proven = {address.host for address, verified in self.remote_addresses if verified}
@@ -169,6 +178,8 @@ class Puncher:
         self.probe(to, ttl=OPENING_TTL)
 
     def _on_probe(self, role: Role, source: Address) -> None:
+        if not self.met:
+            return
         if self._initiator:
             if not self.connected:
                 self.connected = True
@@ -254,14 +265,18 @@ class Puncher:
     def closed(self) -> bool:
         return self.scope.closed
 
-    def close(self, keep: Role | None = None) -> None:
-        """Release everything. The socket ``keep`` is left open, for the stream that goes through it."""
+    def give_away(self, role: Role) -> None:
+        """A stream goes through the socket ``role``, if it is one of these: `close` leaves it open."""
+        self._given_away = role
+
+    def close(self) -> None:
+        """Release everything but the socket that was given away. Closing again does nothing."""
         self.scope.close()
         self.nat.close()
         self.punching = False
         for role in self._roles:
             self._environment.probes.forget(role)
-            if role != keep:
+            if role != self._given_away:
                 self._environment.sockets.close(role)
         self._roles.clear()
         self.unreserve()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Responder"]
 
+KEEPS_PORT = (Firewall.OPEN, Firewall.CONSISTENT)
+
 
 class Responder:
     """Answers from the punch socket, so that relays learn its address; aborts from the main one."""
@@ -37,6 +39,7 @@ class Responder:
         "_messages",
         "_on_abort",
         "_on_punching",
+        "_on_reached",
         "_puncher",
         "_round",
         "_secure",
@@ -49,16 +52,19 @@ class Responder:
         secure: SecurePayload,
         *,
         is_relay: Callable[[Address], bool],
+        on_reached: Callable[[Role, Address], None],
         on_punching: Callable[[bool], None],
         on_abort: Callable[[], None],
     ) -> None:
-        """``on_punching``: the peer wants to punch; False: it has to wait. ``on_abort``: nothing will come of it."""
+        """``on_reached``: the peer can be reached there, as far as anyone can know. ``on_punching``: it wants to punch;
+        False: it has to wait. ``on_abort``: nothing will come of it."""
         self._environment = environment
         self._puncher = puncher
         self._secure = secure
         self._is_relay = is_relay
         self._on_punching = on_punching
         self._on_abort = on_abort
+        self._on_reached = on_reached
         self._round = 0
         self._messages = 0
         self._answering = 0
@@ -94,7 +100,7 @@ class Responder:
             self._puncher.update_remote(payload, peer.host if echoed and through_own_relay else None)
         self._answering += 1
         steps = self._answer(payload, peer, token if through_own_relay else None)
-        self._puncher.scope.run(steps, partial(self._on_answer, respond))
+        self._puncher.scope.run(steps, partial(self._on_answer, respond, payload, peer))
 
     def _answer(self, message: HolepunchPayload, peer: Address, token: bytes | None) -> Steps[HolepunchPayload | None]:
         """What to say to one message, as soon as the own NAT is known. None: abort."""
@@ -103,8 +109,7 @@ class Responder:
         if not stable and not puncher.remote_punching and not (yield from puncher.analyze(reopen=True)):
             return None
         own = puncher.nat.firewall
-        if own in (Firewall.OPEN, Firewall.CONSISTENT) and message.remote_address in (puncher.nat.addresses or ()):
-            # fast open: the peer has opened its NAT towards this very socket
+        if self._is_opened_by(message):
             puncher.probe(peer)
         error = Abort.NONE
         if puncher.remote_punching:
@@ -127,12 +132,27 @@ class Responder:
             remote_token=message.token,
         )
 
-    def _on_answer(self, respond: Callable[[bytes, Role], None], answer: HolepunchPayload | None) -> None:
+    def _is_opened_by(self, message: HolepunchPayload) -> bool:
+        """Fast open: the peer has opened its NAT towards this very socket, and this side's NAT keeps the port."""
+        nat = self._puncher.nat
+        return nat.firewall in KEEPS_PORT and message.remote_address in (nat.addresses or ())
+
+    def _on_answer(
+        self,
+        respond: Callable[[bytes, Role], None],
+        message: HolepunchPayload,
+        peer: Address,
+        answer: HolepunchPayload | None,
+    ) -> None:
         self._answering -= 1
         if answer is None:
             self._abort(respond)
-        else:
-            respond(self._seal(answer), self._puncher.role)
+            return
+        respond(self._seal(answer), self._puncher.role)
+        # if the peer's NAT keeps the port too, nothing is left to find out: this side speaks first, which saves a round
+        # trip. (Node waits for the peer's traffic, and tells its own NAT too late for this.)
+        if self._is_opened_by(message) and message.firewall in KEEPS_PORT and peer in (message.addresses or ()):
+            self._on_reached(self._puncher.role, peer)
 
     def _abort(self, respond: Callable[[bytes, Role], None]) -> None:
         # the own NAT is told, so that the peer can say what the matter is (Node tells none)

@@ -175,12 +175,15 @@ class Rounds:
         """One message, and what the server answers: None after all retries, or an answer that is no abort."""
         puncher = self._puncher
         self._note("punch round" if punching else "probe round", f"{self._round} through {relay}")
+        nat = puncher.nat
+        # a server with a random NAT would look for a better socket at once: first this side should
+        keep_back = self._round == 0 and nat.firewall is Firewall.RANDOM
         sealed = self._seal(
             HolepunchPayload(
-                firewall=puncher.nat.firewall,
+                firewall=Firewall.UNKNOWN if keep_back else nat.firewall,
                 round=self._next_round(),
                 punching=punching,
-                addresses=puncher.nat.addresses,
+                addresses=None if keep_back else nat.addresses,
                 remote_address=remote_address,
                 token=token,
                 remote_token=remote_token,
@@ -211,6 +214,8 @@ class Rounds:
         yield from puncher.analyze(reopen=False)
         if puncher.hopeless:
             raise _GaveUp(Reason.HOLEPUNCH_DOUBLE_RANDOMIZED_NATS, remote=True)
+        if puncher.nat.firewall is Firewall.UNKNOWN:
+            raise _GaveUp(Reason.HOLEPUNCH_PROBE_TIMEOUT, "too few nodes tell this side its address", remote=True)
         raise _GaveUp(Reason.REMOTE_ABORTED, f"with error code {payload.error}", remote=True)
 
     def _abort(self, relay: RelayInfo, reason: Reason) -> NoReturn:

@@ -18,54 +18,45 @@ __all__ = ["RelayClient"]
 
 
 class RelayClient:
-    """Requests over one mux. Each ends with one call of its ``on_paired``, unless it is withdrawn first."""
+    """Requests over one mux."""
 
     __slots__ = ("_channel", "_requests")
 
-    def __init__(self, mux: Protomux, public_key: bytes) -> None:
-        """``public_key``: the own one on this connection."""
-        self._requests: dict[bytes, tuple[bool, Callable[[int | None], None]]] = {}
-        self._channel = mux.create(PROTOCOL, public_key, receivers=[self._on_pair, None], on_close=self._on_close)
-        if self._channel is not None:
-            self._channel.open()
+    def __init__(self, mux: Protomux, public_key: bytes, on_closed: Callable[[], None]) -> None:
+        """``public_key``: the own one on this connection. ``on_closed``: the relay ended the channel, or has none of
+        the kind, or the stream is over: no request will be answered."""
+        self._requests: dict[tuple[bytes, bool], Callable[[int], None]] = {}
+        channel = mux.create(PROTOCOL, public_key, receivers=[self._on_pair, _ignore], on_close=lambda _: on_closed())
+        if channel is None:
+            raise ValueError("one relay client is enough for one stream")
+        self._channel = channel
+        channel.open()
 
-    @property
-    def closed(self) -> bool:
-        """The relay ended the channel, or never had one."""
-        return self._channel is None or self._channel.closed
-
-    def pair(self, is_initiator: bool, token: bytes, stream_id: int, on_paired: Callable[[int | None], None]) -> None:
+    def pair(self, is_initiator: bool, token: bytes, stream_id: int, on_paired: Callable[[int], None]) -> None:
         """Ask for the peer that knows this token and has the other role.
 
-        ``on_paired`` is told the relay's stream for this side; None: the relay will not. Raises ``ValueError`` for a
-        token that waits already.
+        ``on_paired`` is told the relay's stream for this side. Raises ``ValueError`` for what waits already.
         """
-        if token in self._requests:
+        if (token, is_initiator) in self._requests:
             raise ValueError("this token waits for its peer already")
-        if self._channel is None or self._channel.closed:
-            on_paired(None)
-            return
-        self._requests[token] = (is_initiator, on_paired)
+        self._requests[token, is_initiator] = on_paired
         self._channel.send(PAIR, Pair(is_initiator, token, stream_id).encode())
 
-    def unpair(self, token: bytes) -> None:
+    def unpair(self, token: bytes, is_initiator: bool) -> None:
         """Withdraw a request, or end what it led to, for both peers."""
-        self._requests.pop(token, None)
-        if self._channel is not None:
-            self._channel.send(UNPAIR, Unpair(token).encode())
+        self._requests.pop((token, is_initiator), None)
+        self._channel.send(UNPAIR, Unpair(token).encode())
 
     def close(self) -> None:
-        if self._channel is not None:
-            self._channel.close()
+        """End the channel; what it paired is over with it."""
+        self._channel.close()
 
     def _on_pair(self, body: bytes) -> None:
         answer = Pair.decode(body)
-        is_initiator, on_paired = self._requests.get(answer.token, (not answer.is_initiator, None))
-        if is_initiator == answer.is_initiator and on_paired is not None:
-            del self._requests[answer.token]
+        on_paired = self._requests.pop((answer.token, answer.is_initiator), None)
+        if on_paired is not None:
             on_paired(answer.id)
 
-    def _on_close(self, _: bool) -> None:
-        requests, self._requests = self._requests, {}
-        for _, on_paired in requests.values():
-            on_paired(None)
+
+def _ignore(_: bytes) -> None:
+    """A relay has no reason to send this type."""

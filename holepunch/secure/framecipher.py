@@ -25,7 +25,16 @@ else:
 if TYPE_CHECKING:
     from holepunch.compact import Buffer
 
-__all__ = ["HEADER_SEED", "LENGTH", "OVERHEAD", "BoundCipher", "DirectCipher", "FrameCipher", "frame_cipher"]
+__all__ = [
+    "HEADER_SEED",
+    "LENGTH",
+    "OVERHEAD",
+    "TAG_CONTROL",
+    "BoundCipher",
+    "DirectCipher",
+    "FrameCipher",
+    "frame_cipher",
+]
 
 OVERHEAD = bindings.crypto_secretstream_xchacha20poly1305_ABYTES
 """What encryption adds to a message, 17 bytes: a tag byte in front, a MAC behind."""
@@ -34,13 +43,19 @@ KEY = bindings.crypto_secretstream_xchacha20poly1305_KEYBYTES
 LENGTH = 3
 """Bytes in front of every frame."""
 TAG_MESSAGE = 0
+TAG_CONTROL = bindings.crypto_secretstream_xchacha20poly1305_TAG_PUSH
+"""Of frames between two peers of this implementation that are not the application's. libsodium gives it no effect."""
 _U32 = struct.Struct("<I")
 
 
 class FrameCipher(Protocol):
     """One direction. A sender only encrypts with it, a receiver only decrypts, both in the order of the stream."""
 
-    def encrypt(self, data: Buffer, size: int) -> bytearray:
+    @property
+    def control(self) -> bool:
+        """Whether the message decrypted last was tagged `TAG_CONTROL`."""
+
+    def encrypt(self, data: Buffer, size: int, tag: int = TAG_MESSAGE) -> bytearray:
         """A frame: length in 3 bytes, little-endian, then ``data``, of ``size`` bytes, encrypted."""
 
     def decrypt(self, buffer: bytearray, start: int, end: int) -> bytes | None:
@@ -58,21 +73,26 @@ def frame_cipher(key: bytes, header: bytes) -> FrameCipher:
 
 
 class DirectCipher:
-    __slots__ = ("_pull", "_push", "_state")
+    __slots__ = ("_pull", "_push", "_state", "_tag")
 
     def __init__(self, key: bytes, header: bytes) -> None:
         self._state = ffi.new("unsigned char[]", bindings.crypto_secretstream_xchacha20poly1305_STATEBYTES)
+        self._tag = ffi.new("unsigned char[1]")
         self._push = lib.crypto_secretstream_xchacha20poly1305_push
         self._pull = lib.crypto_secretstream_xchacha20poly1305_pull
         # Senders too: init_push is the same, after it made a random header of its own.
         if lib.crypto_secretstream_xchacha20poly1305_init_pull(self._state, header, key) != 0:
             raise RuntimeError("libsodium did not accept the key")
 
-    def encrypt(self, data: Buffer, size: int) -> bytearray:
+    @property
+    def control(self) -> bool:
+        return bool(self._tag[0] == TAG_CONTROL)
+
+    def encrypt(self, data: Buffer, size: int, tag: int = TAG_MESSAGE) -> bytearray:
         frame = bytearray(LENGTH + OVERHEAD + size)
         _U32.pack_into(frame, 0, size + OVERHEAD)  # its fourth byte is 0, and where the encrypted tag goes
         start = _from_buffer(frame)
-        if self._push(self._state, start + LENGTH, _NULL, _from_buffer(data), size, _NULL, 0, TAG_MESSAGE) != 0:
+        if self._push(self._state, start + LENGTH, _NULL, _from_buffer(data), size, _NULL, 0, tag) != 0:
             raise RuntimeError("libsodium did not encrypt")
         return frame
 
@@ -81,26 +101,30 @@ class DirectCipher:
         whole = _from_buffer(buffer)
         body = whole + start
         message = body + 1
-        if self._pull(self._state, message, _NULL, _NULL, body, end - start, _NULL, 0) != 0:
+        if self._pull(self._state, message, _NULL, self._tag, body, end - start, _NULL, 0) != 0:
             return None
         plaintext: bytes = _view(message, end - start - OVERHEAD)[:]
         return plaintext
 
 
 class BoundCipher:
-    __slots__ = ("_state",)
+    __slots__ = ("_state", "control")
 
     def __init__(self, key: bytes, header: bytes) -> None:
+        self.control = False
         self._state = bindings.crypto_secretstream_xchacha20poly1305_state()
         bindings.crypto_secretstream_xchacha20poly1305_init_pull(self._state, header, key)
 
-    def encrypt(self, data: Buffer, size: int) -> bytearray:
+    def encrypt(self, data: Buffer, size: int, tag: int = TAG_MESSAGE) -> bytearray:
         frame = bytearray((size + OVERHEAD).to_bytes(LENGTH, "little"))
-        frame += bindings.crypto_secretstream_xchacha20poly1305_push(self._state, bytes(data), None, TAG_MESSAGE)
+        frame += bindings.crypto_secretstream_xchacha20poly1305_push(self._state, bytes(data), None, tag)
         return frame
 
     def decrypt(self, buffer: bytearray, start: int, end: int) -> bytes | None:
         try:
-            return bindings.crypto_secretstream_xchacha20poly1305_pull(self._state, bytes(buffer[start:end]), None)[0]
+            sealed = bytes(buffer[start:end])
+            message, tag = bindings.crypto_secretstream_xchacha20poly1305_pull(self._state, sealed, None)
         except SodiumError:
             return None
+        self.control = tag == TAG_CONTROL
+        return message

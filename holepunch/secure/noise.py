@@ -50,6 +50,8 @@ class Session:
     """The handshake hash, 64 bytes. It is used whole as the key of what is derived from the session."""
     remote_public_key: PublicKey
     initiator: bool
+    ephemeral: bytes = field(default=b"", compare=False)
+    """The initiator's ephemeral public key: what both sides know of this handshake before its first message is read."""
 
 
 class Handshake:
@@ -112,7 +114,8 @@ class Handshake:
             raise RuntimeError("the handshake is not complete")
         first, second = self._state.split()
         tx, rx = (first, second) if self._initiator else (second, first)
-        return Session(tx, rx, self._state.h, self._remote_static, self._initiator)
+        ephemeral = self._ephemeral.public_key if self._initiator else self._remote_ephemeral
+        return Session(tx, rx, self._state.h, self._remote_static, self._initiator, ephemeral)
 
     def write(self, payload: bytes = b"") -> bytes:
         """The next message. Raises `HandshakeError` when the peer's key is no valid point, ``ValueError`` for a payload

@@ -14,7 +14,7 @@ from nacl.exceptions import CryptoError
 
 from holepunch.errors import DecodeError
 from holepunch.keys import hash32
-from holepunch.secure.framecipher import HEADER_SEED, LENGTH, OVERHEAD, FrameCipher, frame_cipher
+from holepunch.secure.framecipher import HEADER_SEED, LENGTH, OVERHEAD, TAG_CONTROL, FrameCipher, frame_cipher
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,6 +68,9 @@ class SecretStream:
         "_seal_key",
         "_sender",
         "_session",
+        "control_bytes_received",
+        "control_bytes_sent",
+        "controls",
         "frames_received",
         "frames_sent",
         "message_bytes_received",
@@ -87,6 +90,12 @@ class SecretStream:
         # What arrived, from `_offset` on not yet taken. Empty, and owning no memory, whenever all was taken.
         self._data = bytearray()
         self._offset = 0
+        self.controls: list[bytes] | None = None
+        """Control frames that arrived and were not taken yet. ``None`` unless the peer is known to tell them from
+        messages, as no Node peer does; then a tag means nothing, as in Node."""
+        self.control_bytes_sent = 0
+        """Encrypted bytes of control frames. They are no messages, whoever counts these."""
+        self.control_bytes_received = 0
         self.frames_sent = 0
         """Application messages, keep-alives not counted."""
         self.frames_received = 0
@@ -117,6 +126,17 @@ class SecretStream:
             self.frames_sent += 1
         self.message_bytes_sent += len(frame)
         return [frame]
+
+    def encrypt_control(self, data: Buffer) -> list[Buffer]:
+        """Likewise, for what is not the application's. Only for a peer that tells such frames from messages."""
+        frame = self._sender.encrypt(data, len(data), TAG_CONTROL)
+        self.control_bytes_sent += len(frame)
+        return [frame]
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that were fed and not taken yet."""
+        return len(self._data) - self._offset
 
     def keep_alive(self) -> bytes:
         """An empty message, 20 bytes to send."""
@@ -160,6 +180,10 @@ class SecretStream:
             if message is None:
                 raise DecodeError("a frame does not decrypt")
             self._offset = end
+            if self.controls is not None and self._receiver.control:
+                self.control_bytes_received += LENGTH + size
+                self.controls.append(message)
+                continue
             self.message_bytes_received += LENGTH + size
             if message:
                 self.frames_received += 1

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 
 if TYPE_CHECKING:
+    from holepunch.nursery import Background
     from holepunch.udp import Network
 
 __all__ = ["LocalHosts", "delivers"]
@@ -51,9 +52,9 @@ class LocalHosts:
         self._bound = host
         self._listed: tuple[float, list[str]] = (-LISTED_FOR, [])
         self._delivers: dict[str, bool] = {}
-        self._nursery: trio.Nursery | None = None
+        self._nursery: Background | None = None
 
-    def start(self, nursery: trio.Nursery) -> None:
+    def start(self, nursery: Background) -> None:
         """Begin to test, in ``nursery``."""
         self._nursery = nursery
         self.all()

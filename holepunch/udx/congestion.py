@@ -124,6 +124,7 @@ class Bbr:
         "_round_end",
         "_rounds",
         "_shortest",
+        "bandwidth",
         "filled",
         "mode",
         "pacing_rate",
@@ -136,6 +137,8 @@ class Bbr:
         self.pacing_rate: float | None = None
         self.filled = False
         self._phase = phase
+        self.bandwidth = 0.0
+        """Packets per second that the path was seen to deliver; 0 before the first sample."""
         self._bandwidth = WindowedExtreme(BANDWIDTH_ROUNDS, 1)
         self._min_rtt: float | None = None
         self._shortest = math.inf
@@ -158,15 +161,6 @@ class Bbr:
         self._epoch_acked = 0
         self._aggregate = self._last_aggregate = 0.0
         self._aggregate_rounds = 0
-
-    @property
-    def bandwidth(self) -> float:
-        """Packets per second that the path was seen to deliver; 0 before the first sample."""
-        return self._bandwidth.value or 0.0
-
-    @property
-    def probing_rtt(self) -> bool:
-        return self.mode is Mode.PROBE_RTT
 
     def on_ack(self, sample: Sample, newly_lost: int, delivered: int, in_flight: int, now: float) -> None:
         """``delivered`` in total, ``in_flight`` after this acknowledgement and the losses it showed."""
@@ -233,6 +227,7 @@ class Bbr:
             if sample.overstated and self.bandwidth:
                 rate = min(rate, self.bandwidth)
             self._bandwidth.update(self._rounds, rate)
+            self.bandwidth = self._bandwidth.value or 0.0
 
     def _update_aggregation(self, sample: Sample, new_round: bool, now: float) -> None:
         """How many more packets than the bandwidth explains were acknowledged at once (Linux tcp_bbr.c): a peer that

@@ -20,22 +20,20 @@ class WindowedExtreme:
     ``sign`` 1 keeps the largest, -1 the smallest. The window's unit is the caller's: seconds, or round trips.
     """
 
-    __slots__ = ("_best", "_sign", "_window")
+    __slots__ = ("_best", "_sign", "_window", "value")
 
     def __init__(self, window: float, sign: int) -> None:
         self._window = window
         self._sign = sign
         self._best: tuple[tuple[float, float], ...] = ()
-
-    @property
-    def value(self) -> float | None:
-        return self._best[0][1] if self._best else None
+        self.value: float | None = None
 
     def update(self, at: float, value: float) -> None:
         new = (at, value)
         sign = self._sign
         if not self._best or sign * value >= sign * self._best[0][1] or at - self._best[2][0] > self._window:
             self._best = (new, new, new)
+            self.value = value
             return
         first, second, third = self._best
         if sign * value >= sign * second[1]:
@@ -52,27 +50,26 @@ class WindowedExtreme:
         elif third[0] == second[0] and age > self._window / 2:
             third = new
         self._best = (first, second, third)
+        self.value = first[1]
 
 
 class Rtt:
     """Seconds throughout. RFC 6298 with the limits of udx.md section 7."""
 
-    __slots__ = ("_minimum", "deviation", "rto", "smoothed")
+    __slots__ = ("_minimum", "deviation", "minimum", "rto", "smoothed")
 
     def __init__(self) -> None:
         self.smoothed: float | None = None
         self.deviation = 0.0
         self.rto = MIN_RTO
+        self.minimum: float | None = None
         self._minimum = WindowedExtreme(RACK_WINDOW, -1)
-
-    @property
-    def minimum(self) -> float | None:
-        return self._minimum.value
 
     def sample(self, rtt: float, now: float) -> None:
         """``rtt`` of a packet that was sent once."""
         rtt = min(rtt, MAX_RTO)
         self._minimum.update(now, rtt)
+        self.minimum = self._minimum.value
         if self.smoothed is None:
             self.smoothed = rtt
             self.deviation = rtt / 2

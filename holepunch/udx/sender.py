@@ -37,6 +37,15 @@ class Path(NamedTuple):
     remote_id: int
 
 
+class Turn(NamedTuple):
+    """What the packets that leave together share."""
+
+    window: int
+    ack: int
+    now: float
+    out: list[Transmit]
+
+
 class Sender:
     __slots__ = (
         "_batches",
@@ -146,8 +155,9 @@ class Sender:
 
     # where packets go
 
-    def change_path(self, route: Route, remote_id: int, now: float) -> None:
-        """What has not left yet goes to the new place; what left before is sent again to the old one."""
+    def change_path(self, route: Route, remote_id: int, now: float, *, leave: bool = False) -> None:
+        """What has not left yet goes to the new place; what left before is sent again to the old one, unless that is
+        to be left behind."""
         flight = self.recovery.flight
         self._uncut()
         path = Path(flight.next, route, remote_id)
@@ -156,8 +166,8 @@ class Sender:
             return
         self.recovery.restart(now)
         self._pacer = Pacer(now)
-        if flight.empty:
-            self._paths = [path]
+        if flight.empty or leave:
+            self._paths = [path._replace(since=flight.una)]
             self.route_changed = True
         elif self._paths[-1].since == path.since and len(self._paths) > 1:
             self._paths[-1] = path
@@ -183,61 +193,66 @@ class Sender:
     def pump(self, window: int, ack: int, now: float, out: list[Transmit]) -> bool:
         """Send what may leave now; ``window`` and ``ack`` go into the headers.
 
-        True when they arrive as surely as with an ACK of their own; an MTU probe alone cannot promise that.
+        True when they reach the peer as surely as with an ACK of their own. Neither an MTU probe can promise that, nor
+        a retransmission: the peer takes no window from an old number (udx.md section 3, step 9).
         """
         recovery = self.recovery
         flight = recovery.flight
-        before, probe = len(out), recovery.mtu_probe
+        first, before = flight.next, len(out)
+        turn = Turn(window, ack, now, out)
         self._pace_at = math.inf
         if recovery.tail_probe_due:
             recovery.tail_probe_due = False
-            self._send_tail_probe(window, ack, now, out)
+            self._send_tail_probe(turn)
         unsent = self._unsent()
-        if flight.lost or unsent:
-            if flight.app_limited and not flight.size:
+        lost, size = flight.lost.total, flight.size
+        if lost or unsent:
+            if not size and flight.app_limited:
                 recovery.congestion.on_restart(now)
-            new = min(unsent, self._peer_room())
-            wanted = min(recovery.congestion.window - flight.size, flight.lost.total + new)
+            new = min(unsent, self._peer_room(size))
+            wanted = min(recovery.congestion.window - size, lost + new)
             if wanted > 0:
                 budget = self._pacer.budget(recovery.congestion.pacing_rate, wanted, now)
-                again = self._send_again(budget, window, ack, now, out)
-                new = self._send_new(min(budget - again, new), window, ack, now, out)
+                again = self._send_again(budget, turn) if lost else 0
+                new = self._send_new(min(budget - again, new), turn)
                 self._pacer.spend(again + new)
                 unsent -= new
                 if budget < wanted:
                     self._pace_at = self._pacer.ready_at()
-        if not unsent and not flight.lost and flight.size < recovery.congestion.window:
+        if not unsent and not flight.lost.total and flight.size < recovery.congestion.window:
             flight.mark_app_limited()
-        self._watch_zero_window(unsent > 0, now)
-        sent = len(out) - before
-        if sent:
-            recovery.on_sent(now)
-        return sent > (recovery.mtu_probe != probe)
+        if not self._window or self._zero_at < math.inf:
+            self._watch_zero_window(unsent > 0, now)
+        if len(out) == before:
+            return False
+        recovery.on_sent(now)
+        probes = recovery.mtu_probe is not None and recovery.mtu_probe[0] >= first
+        return flight.next - first > probes
 
     def _unsent(self) -> int:
         """Packets that have not left yet, as far as they can be counted before they are cut."""
-        count = -(-self._queue.size // self.payload_size)
+        count = -(-self._queue.size // self.payload_size) if self._queue.size else 0
         if self._open is not None:
             count += self._open.end - self.recovery.flight.next
         elif not count and self._ending and self._end_number is None:
             count = 1
         return count
 
-    def _peer_room(self) -> int:
+    def _peer_room(self, in_flight: int) -> int:
         """How many more packets the peer's window takes; a window smaller than a packet takes one."""
         packets = self._window // self.payload_size or (1 if self._window else 0)
-        return max(packets - self.recovery.flight.size, 0)
+        return max(packets - in_flight, 0)
 
-    def _send_again(self, most: int, window: int, ack: int, now: float, out: list[Transmit]) -> int:
+    def _send_again(self, most: int, turn: Turn) -> int:
         """Lost packets leave first, the oldest before the others, and whatever the peer's window says."""
         flight = self.recovery.flight
         count = 0
         while count < most and flight.lost:
             start, end = flight.lost.first
-            count += self._resend(start, min(end, start + most - count), window, ack, now, out)
+            count += self._resend(start, min(end, start + most - count), turn)
         return count
 
-    def _resend(self, start: int, end: int, window: int, ack: int, now: float, out: list[Transmit]) -> int:
+    def _resend(self, start: int, end: int, turn: Turn) -> int:
         """As many packets from ``start`` on as lie in one batch and took one path."""
         batch = self._batches[bisect_right(self._batches, start, key=_first_of) - 1]
         at = bisect_right(self._paths, start, key=_since_of) - 1
@@ -246,13 +261,14 @@ class Sender:
         if at + 1 < len(self._paths):
             end = min(end, self._paths[at + 1].since)
         batch.resent = True
-        out.append(Transmit(*path.route, *batch.packets(start, end, path.remote_id, window, ack)))
-        self.recovery.on_resent(start, end, now)
+        packets = batch.packets(start, end, path.remote_id, turn.window, turn.ack)
+        turn.out.append(Transmit(*path.route, *packets))
+        self.recovery.on_resent(start, end, turn.now)
         self.packets_sent += end - start
         self.resent += end - start
         return end - start
 
-    def _send_new(self, most: int, window: int, ack: int, now: float, out: list[Transmit]) -> int:
+    def _send_new(self, most: int, turn: Turn) -> int:
         recovery = self.recovery
         flight = recovery.flight
         first = flight.next
@@ -268,11 +284,12 @@ class Sender:
             if padding:
                 count = 1
                 recovery.mtu_probe = (start, size + padding)
-                packet = batch.padded_packet(start, padding, remote_id, window, ack)
-                out.append(Transmit(*route, packet, size + padding))
+                packet = batch.padded_packet(start, padding, remote_id, turn.window, turn.ack)
+                turn.out.append(Transmit(*route, packet, size + padding))
             else:
-                out.append(Transmit(*route, *batch.packets(start, start + count, remote_id, window, ack)))
-            flight.sent(count, now)
+                packets = batch.packets(start, start + count, remote_id, turn.window, turn.ack)
+                turn.out.append(Transmit(*route, *packets))
+            flight.sent(count, turn.now)
             most -= count
             self.packets_sent += count
             self.bytes_sent += (count - 1) * batch.size + batch.packet_size(flight.next - 1) - HEADER_SIZE
@@ -297,13 +314,13 @@ class Sender:
         self._open = batch
         return batch
 
-    def _send_tail_probe(self, window: int, ack: int, now: float, out: list[Transmit]) -> None:
+    def _send_tail_probe(self, turn: Turn) -> None:
         """One new packet whatever the windows say, or else the last one again (RFC 8985 section 7.3)."""
         flight = self.recovery.flight
         if self._unsent():
-            self._send_new(1, window, ack, now, out)
+            self._send_new(1, turn)
         elif not flight.empty:
-            self._resend(flight.next - 1, flight.next, window, ack, now, out)
+            self._resend(flight.next - 1, flight.next, turn)
 
     def clear(self) -> None:
         """The stream is closed: keep no bytes."""

@@ -6,37 +6,19 @@ Pure: it never raises on bytes from the network, and knows time only as it is to
 from __future__ import annotations
 
 import math
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from holepunch.errors import DecodeError
 from holepunch.udx.batch import GRID_PACKETS
+from holepunch.udx.inbound import Inbound
 from holepunch.udx.linger import Linger
 from holepunch.udx.mtu import MAX_SIZE
-from holepunch.udx.packet import (
-    ACK_WORD,
-    DATA,
-    DATA_WORD,
-    DESTROY,
-    END,
-    HEADER_SIZE,
-    HEARTBEAT,
-    MASK,
-    MESSAGE,
-    SACK,
-    decode,
-    expand,
-    header,
-    header_words,
-    in_order_data_run,
-    join_payloads,
-    sack_area,
-)
+from holepunch.udx.packet import DESTROY, HEADER_SIZE, HEARTBEAT, MESSAGE, SACK, header, sack_area
 from holepunch.udx.receiver import Receiver
 from holepunch.udx.sender import Sender
 from holepunch.udx.values import Event, Reset, TimedOut, Transmit
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Sequence
 
     from holepunch.compact import Buffer
@@ -48,10 +30,6 @@ SEND_QUEUE: Final = 256 * 1024
 """Bytes queued, and not yet packets, at which a writer should wait: Node's mark (udx.md section 7)."""
 QUEUE_ROOM: Final = SEND_QUEUE // 4
 """Room that is worth waking a writer for."""
-MAX_MESSAGES: Final = 256
-"""Unordered messages that wait for the application. They may be lost anyway; beyond this the oldest are."""
-_NO_MESSAGES: deque[bytes] = deque(maxlen=0)
-"""Shared by streams that never got one: an empty deque of its own would be a fifth of an idle stream."""
 
 
 class UdxStream:
@@ -64,25 +42,21 @@ class UdxStream:
     """
 
     __slots__ = (
-        "_ack",
-        "_ack_owed",
         "_deadline",
         "_destroyed",
         "_drained",
         "_end_told",
         "_heartbeat_at",
+        "_inbound",
         "_interval",
         "_queue_full",
         "_readable_told",
         "_receiver",
-        "_refused",
         "_sender",
         "closed",
         "error",
         "events",
         "local_id",
-        "messages",
-        "packets_received",
         "remote_id",
         "route",
         "transmits",
@@ -98,16 +72,9 @@ class UdxStream:
         """Why it closed, when not by both ends ending, nor by `destroy`."""
         self.transmits: list[Transmit] = []
         self.events: list[Event] = []
-        self.messages = _NO_MESSAGES
-        """Unordered messages received, for the driver to pop from the left. A full queue drops the oldest."""
-        self.packets_received = 0
         self._sender = Sender(first_seq, local_id, now)
         self._receiver = Receiver(first_ack)
-        self._ack = first_seq
-        """The newest cumulative ack of the packets since the last flush, which acts on it once."""
-        self._ack_owed = False
-        self._refused = False
-        """The peer sent bytes that nobody will read."""
+        self._inbound = Inbound(self._sender, self._receiver, first_seq)
         self._destroyed = False
         self._readable_told = False
         self._end_told = False
@@ -133,6 +100,15 @@ class UdxStream:
     def rtt(self) -> float | None:
         """Smoothed round trip in seconds; None before the first sample."""
         return self._sender.recovery.rtt.smoothed
+
+    @property
+    def messages(self) -> deque[bytes]:
+        """Unordered messages received, for the driver to pop from the left. A full queue drops the oldest."""
+        return self._inbound.messages
+
+    @property
+    def packets_received(self) -> int:
+        return self._inbound.packets
 
     @property
     def bytes_received(self) -> int:
@@ -210,6 +186,18 @@ class UdxStream:
         self._send_control(MESSAGE, bytes(data))
         return True
 
+    def send_message_to(self, route: Route, remote_id: int, data: Buffer) -> None:
+        """One message by another route than the stream's own: to find out what there is."""
+        if not self.closed:
+            receiver = self._receiver
+            head = header(MESSAGE, remote_id, receiver.window(), self._next, receiver.expected)
+            self.transmits.append(Transmit(*route, [head + bytes(data)], HEADER_SIZE + len(data)))
+
+    def send_last_again(self) -> None:
+        """Do not wait for the timer: the last packet that is not acknowledged leaves again at the next `flush`."""
+        if not self.closed and not self._sender.recovery.flight.empty:
+            self._sender.recovery.tail_probe_due = True
+
     def keep_alive(self, interval: float | None, now: float) -> None:
         """Send a HEARTBEAT whenever nothing was unacknowledged for ``interval`` seconds. None: never (the default)."""
         self._interval = interval
@@ -227,15 +215,16 @@ class UdxStream:
             self._sender.change_path(route, remote_id, now)
             self.keep_alive(self._interval, now)
 
-    def change_route(self, route: Route, remote_id: int, now: float) -> None:
-        """New packets go to the new route at once; what was sent before is sent again to the old one.
+    def change_route(self, route: Route, remote_id: int, now: float, *, leave: bool = False) -> None:
+        """New packets go to the new route at once; what was sent before is sent again to the old one, or, with
+        ``leave``, to the new one, too: the old one may be gone.
 
-        `Event.ROUTE_CHANGED` follows when everything sent before is acknowledged.
+        `Event.ROUTE_CHANGED` follows when nothing goes to the old route any more.
         """
         if self.route is not None and not self.closed:
             self.route = route
             self.remote_id = remote_id
-            self._sender.change_path(route, remote_id, now)
+            self._sender.change_path(route, remote_id, now, leave=leave)
 
     def destroy(self) -> None:
         """Send one DESTROY, if connected, and close at once. Does nothing on a closed stream."""
@@ -259,38 +248,31 @@ class UdxStream:
         Also before `connect`, for packets that the firewall hook let pass. The route is not looked at: a stream does
         not follow its peer (udx.md section 2).
         """
-        if self.closed:
-            return
-        size = len(view)
-        if size <= segment:
-            self._receive_one(view, now)
-            return
-        whole = size // segment
-        at = whole * segment if whole > 1 and self._receive_bulk(view, segment, whole, now) else 0
-        while at < size and not self.closed:
-            self._receive_one(view[at : at + segment], now)
-            at += segment
+        if not self.closed:
+            self._inbound.receive(view, segment, now)
+            if self._inbound.destroyed:
+                self._close(Reset())
 
     def flush(self, now: float) -> None:
         """Act on what was received, and send what is owed and what the windows and the pacer allow."""
         if self.closed:
             return
-        sender, receiver = self._sender, self._receiver
+        sender, receiver, inbound = self._sender, self._receiver, self._inbound
         idle = sender.recovery.flight.empty
-        if self._ack > sender.recovery.flight.una:
-            sender.acknowledge(self._ack, (), now)
+        if inbound.ack > sender.recovery.flight.una:
+            sender.acknowledge(inbound.ack, (), now)
         sender.recovery.settle(now)
         self._settle_ends()
         if self.route is not None and not self.closed:
-            self._ack_owed = self._ack_owed or receiver.owes_update()
+            inbound.ack_owed = inbound.ack_owed or receiver.owes_update()
             window = receiver.window()
             if sender.pump(window, receiver.expected, now, self.transmits):
                 receiver.advertised = window
-                self._ack_owed = self._ack_owed and receiver.has_gaps
+                inbound.ack_owed = inbound.ack_owed and receiver.has_gaps
             if sender.heartbeat_due:
                 sender.heartbeat_due = False
                 self._send_control(HEARTBEAT)
-            if self._ack_owed:
+            if inbound.ack_owed:
                 self._send_ack()
             if sender.end_acknowledged and receiver.ended:
                 self._close(None)
@@ -323,91 +305,13 @@ class UdxStream:
     def _next(self) -> int:
         return self._sender.recovery.flight.next
 
-    def _receive_bulk(self, view: memoryview, segment: int, count: int, now: float) -> bool:
-        """A run of plain DATA that continues exactly where the last one ended, taken in one piece. False: it is not."""
-        receiver = self._receiver
-        size = count * (segment - HEADER_SIZE)
-        if not receiver.takes_run(size) or not in_order_data_run(view, segment, count, receiver.expected):
-            return False
-        receiver.accept_run(count, join_payloads(view, segment, count))
-        self.packets_received += count
-        # all left in one burst: what the last one acknowledges is the newest
-        _, _, window, _, ack = header_words(view[(count - 1) * segment :])
-        if self._note(receiver.expected - 1, ack, window):
-            self._ack_owed = True
-        return True
-
-    def _receive_one(self, datagram: memoryview, now: float) -> None:
-        if len(datagram) < HEADER_SIZE:
-            return
-        receiver = self._receiver
-        first, _, window, seq, ack = header_words(datagram)
-        if first == ACK_WORD:
-            self.packets_received += 1
-            self._note(expand(seq, receiver.expected), ack, window)
-        elif first == DATA_WORD and seq == receiver.expected & MASK and receiver.takes_run(len(datagram) - HEADER_SIZE):
-            self.packets_received += 1
-            receiver.accept_run(1, bytes(datagram[HEADER_SIZE:]))
-            if self._note(receiver.expected - 1, ack, window):
-                self._ack_owed = True
-        else:
-            self._receive_odd(datagram, now)
-
-    def _receive_odd(self, datagram: memoryview, now: float) -> None:
-        """Any packet, in the order of steps of udx.md section 3."""
-        try:
-            packet = decode(datagram)
-        except DecodeError:
-            return
-        self.packets_received += 1
-        flags = packet.flags
-        if flags & HEARTBEAT:
-            self._ack_owed = True
-            return
-        receiver = self._receiver
-        seq = expand(packet.seq, receiver.expected)
-        if seq >= receiver.expected:
-            if flags & (DATA | END):
-                if receiver.takes(flags, seq, packet.payload):
-                    receiver.accept(flags, seq, packet.payload)
-                elif receiver.refuses(flags, packet.payload):
-                    self._refused = True
-                    flags &= ~(DATA | END)
-            if flags & DESTROY:
-                self._close(Reset())
-                return
-        if flags & MESSAGE:
-            if self.messages is _NO_MESSAGES:
-                self.messages = deque(maxlen=MAX_MESSAGES)
-            if not self.messages:
-                self.events.append(Event.MESSAGE)
-            self.messages.append(bytes(packet.payload))
-        if self._note(seq, packet.ack, packet.window):
-            if packet.sacks:
-                una = self._ack
-                blocks = [(expand(low, una), expand(high, una)) for low, high in packet.sacks]
-                self._sender.acknowledge(una, blocks, now)
-            if flags & (DATA | END):
-                self._ack_owed = True
-
-    def _note(self, seq: int, ack: int, window: int) -> bool:
-        """Take down what a packet says of our own packets. False: it acknowledges what was never sent, and is to be
-        neither believed nor acknowledged."""
-        ack = expand(ack, self._ack)
-        if ack > self._sender.recovery.flight.next:
-            return False
-        self._sender.on_window(seq, ack, window)
-        if ack > self._ack:
-            self._ack = ack
-        return True
-
     def _settle_ends(self) -> None:
         if self._sender.end_acknowledged and not self._drained:
             self._drained = True
             self.events.append(Event.DRAINED)
             # so that the peer, which cannot know that its ACK arrived, sees it (udx.md section 3, step 10)
-            self._ack_owed = self._ack_owed or not self._receiver.ended
-        if self._refused and self._drained:
+            self._inbound.ack_owed = self._inbound.ack_owed or not self._receiver.ended
+        if self._inbound.refused and self._drained:
             self.destroy()
 
     def _report(self) -> None:
@@ -418,6 +322,9 @@ class UdxStream:
         if receiver.ended and not self._end_told:
             self._end_told = True
             self.events.append(Event.ENDED)
+        if self._inbound.new_messages:
+            self._inbound.new_messages = False
+            self.events.append(Event.MESSAGE)
         if self._queue_full and self.writable >= QUEUE_ROOM:
             self._queue_full = False
             self.events.append(Event.WRITABLE)
@@ -436,7 +343,7 @@ class UdxStream:
         blocks = self._receiver.sack_blocks()
         self._send_control(SACK if blocks else 0, sack_area(blocks))
         self._receiver.advertised = self._receiver.window()
-        self._ack_owed = False
+        self._inbound.ack_owed = False
 
     def _send_control(self, flags: int, body: bytes = b"") -> None:
         assert self.route is not None

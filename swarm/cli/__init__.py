@@ -24,6 +24,7 @@ COMMANDS = (
     "put",
     "get",
     "keygen",
+    "doctor",
     "testnet",
     "node",
     "bootstrap",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from holepunch.keys import KeyPair, PublicKey
+from holepunch.nat.stun import StunServer
 from swarm.cli.codes import Code
 from swarm.cli.output import Output
 from swarm.dht.bootstrap import BootstrapHost
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from swarm import DHT, Swarm
 
-__all__ = ["CODE", "KEY", "TIMEOUT", "TOPIC", "Settings", "options"]
+__all__ = ["CODE", "KEY", "STUN", "TIMEOUT", "TOPIC", "Settings", "options"]
 
 _T = TypeVar("_T")
 
@@ -61,6 +62,7 @@ TOPIC = _parsed("topic", _topic)
 """64 hex digits are the topic itself, anything else is a name that is hashed."""
 KEY = _parsed("key", PublicKey.parse)
 CODE = _parsed("code", Code.parse)
+STUN = _parsed("host:port", lambda text: str(StunServer.parse(text)))
 _IDENTITY = _parsed("path", KeyPair.load_or_create)
 _BOOTSTRAP = _parsed("host:port", _bootstrap)
 

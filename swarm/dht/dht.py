@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from holepunch.core import Random, Schedule
     from holepunch.errors import ConnectError
+    from holepunch.nursery import Background
     from holepunch.signaller import Cancel
     from holepunch.udp import Network
     from swarm.connection import Connection
@@ -106,11 +107,13 @@ class DHT:
         self._environment: Environment
         self._waiters = Waiters("DHT")
         self._stack = AsyncExitStack()
-        self._nursery: trio.Nursery
+        self._nursery: Background
         self._listeners: dict[bytes, Listener] = {}
         self._reached = trio.Event()
         self._unreachable: BootstrapError | None = None
         self._suspended_port: int | None = None
+        self.known_nodes: Sequence[Address] = ()
+        """Nodes of an earlier run. Set before the block: they are asked besides the bootstrap nodes."""
 
     # -- the block ---------------------------------------------------------------------------------------------------
 
@@ -144,6 +147,7 @@ class DHT:
             unix_time=time.time,
             local_addresses=self._surroundings.local_addresses,
             proven_local_addresses=self._surroundings.proven_local_addresses,
+            nodes=self.known_nodes,
             server_port=port,
             ephemeral=self._ephemeral,
             firewalled=self._firewalled,
@@ -162,7 +166,7 @@ class DHT:
             probes,
             RandomPunchLimit(),
             self._rng,
-            self._surroundings.stun_witnesses(self._nursery),
+            stun=self._surroundings.stun_witnesses(self._nursery),
         )
         endpoint.on_datagram = self._hyper.receive
         endpoint.on_probe = probes.on_probe
@@ -197,7 +201,7 @@ class DHT:
         return await self._surroundings.ask_stun(parsed)
 
     @property
-    def nursery(self) -> trio.Nursery:
+    def nursery(self) -> Background:
         """Where what belongs to this block runs."""
         return self._nursery
 
@@ -213,6 +217,10 @@ class DHT:
     async def settled(self) -> None:
         """Return once everything is acknowledged that was sent on connections whose own direction was ended."""
         await self._endpoint.settled()
+
+    def heard_nodes(self) -> list[Address]:
+        """Nodes of the routing table that this node has heard, those heard last first."""
+        return [contact.address for contact in self._hyper.node.table.latest() if contact.to is not None]
 
     def subscribe(self, listener: Callable[[Event], None]) -> Cancel:
         """Call ``listener`` with every `Event` of the node from now on."""

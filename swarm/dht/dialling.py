@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from holepunch.errors import ConnectError, Reason, Stage
+from holepunch.path.relayed import RelayedPath
 from holepunch.punch.dial import Dial
+from holepunch.relay.choice import NO_RELAY
 from swarm.connection import Connection
 
 if TYPE_CHECKING:
@@ -13,8 +15,10 @@ if TYPE_CHECKING:
 
     from holepunch.address import Address
     from holepunch.endpoint import Endpoint
+    from holepunch.errors import Attempt
     from holepunch.keys import KeyPair, PublicKey
     from holepunch.punch.environment import Environment, Established
+    from holepunch.relay.choice import RelayChoice
 
 __all__ = ["Dialling", "connection_over"]
 
@@ -37,6 +41,8 @@ def connection_over(
     connection.on_open = opened
     connection.on_close = lambda: on_failed(connection.cause)
     connection.start()
+    if established.relay is not None and not connection.is_closed:
+        RelayedPath(endpoint, connection, established, established.relay, environment.rng)
     return connection
 
 
@@ -53,6 +59,7 @@ class Dialling:
         relays: Sequence[Address],
         on_open: Callable[[Connection], None],
         on_failed: Callable[[ConnectError], None],
+        relaying: RelayChoice = NO_RELAY,
     ) -> None:
         self._endpoint = endpoint
         self._environment = environment
@@ -64,6 +71,11 @@ class Dialling:
             environment, key_pair, public_key, on_connected=self._on_path, on_failed=on_failed, relays=relays
         )
         self._dial.start()
+
+    @property
+    def attempt(self) -> Attempt:
+        """What was tried so far."""
+        return self._dial.attempt
 
     def cancel(self) -> None:
         """Give up, silently."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from holepunch.address import Address
     from holepunch.endpoint import Endpoint
     from holepunch.keys import KeyPair, PublicKey
+    from holepunch.nursery import Background
     from holepunch.punch.environment import Environment, Established
     from swarm.connection import Connection
     from swarm.dht.hypernode import HyperNode
@@ -99,7 +100,7 @@ class Listener:
 
     def arrived(self, connection: Connection) -> None:
         if not self._arrivals.put(connection):
-            logger.warning("a connection of %s was closed: %d wait already", connection.remote_public_key, BACKLOG)
+            logger.warning("a connection of %s was closed: nobody takes it", connection.remote_public_key)
             connection.destroy()
 
     def __aiter__(self) -> Listener:
@@ -128,7 +129,7 @@ class Listener:
 
 
 def decide(
-    allow: Callable[..., bool | Awaitable[bool]], nursery: trio.Nursery
+    allow: Callable[..., bool | Awaitable[bool]], nursery: Background
 ) -> Callable[[Callable[[bool | None], None], PublicKey, Sequence[bytes]], None]:
     """An application's ``allow`` as a question that is answered later: True, False, or None when it failed to answer.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from holepunch.endpoint import Endpoint
+    from holepunch.nursery import Background
     from holepunch.punch.environment import AskWitness
     from swarm.dht.node import Node
     from swarm.nat import Nat
@@ -51,7 +52,7 @@ class Surroundings:
         self._changed = trio.Event()
         self._node: Node
 
-    def start(self, node: Node, nursery: trio.Nursery) -> None:
+    def start(self, node: Node, nursery: Background) -> None:
         self._node = node
         self._endpoint.on_stun = self._stun.receive
         self._hosts.start(nursery)
@@ -80,7 +81,7 @@ class Surroundings:
             local=self.local_addresses(),
         )
 
-    def stun_witnesses(self, nursery: trio.Nursery) -> Sequence[AskWitness]:
+    def stun_witnesses(self, nursery: Background) -> Sequence[AskWitness]:
         """The STUN servers as witnesses for any socket, asked in ``nursery``."""
         return self._stun.witnesses(nursery, self._endpoint.now)
 

@@ -7,7 +7,7 @@ import statistics
 import pytest
 
 from holepunch.errors import Reason
-from tests.punch.internet import Nat
+from tests.punch.internet import Data, Nat
 from tests.punch.world import Peer, World, pair, peer_behind
 
 PLAIN = ("open", "fullcone", "restricted", "home", "kept")
@@ -44,6 +44,35 @@ def test_two_nats_that_keep_their_port_connect_within_the_messages_it_takes(serv
     assert_one_path(listening, dialling)
     assert not dialling.leaks()
     assert not listening.leaks()
+
+
+def test_the_server_speaks_first_when_both_nats_are_known_to_keep_their_port() -> None:
+    world, server, client = pair("home", "home")
+    started = world.now
+    dial(world, server, client)
+    world.run(1)
+    (stream,) = client.streams.streams.values()
+    # the server's first packet comes in with its first probe, not a round trip after the client's answer to that
+    assert stream.heard_at - client.connected_at < 0.001
+    assert stream.heard_at - started < 0.3
+
+
+def test_a_client_that_the_server_speaks_to_in_vain_is_still_punched() -> None:
+    """Its opening probe was lost, so the server's first packets, and its probe, do not get in."""
+    world, server, client = pair("home", "home")
+    nat = client.nat
+    assert nat is not None
+    client.dial(server.key_pair.public_key)
+    world.run(5, until=lambda: client.dials[0].answer is not None)
+    nat.swallows = lambda packet: isinstance(packet, bytes | Data)
+    world.run(5, until=lambda: bool(server.connected))
+    world.run(0.1)
+    nat.swallows = lambda packet: False
+    world.run(5)
+    assert_one_path(server, client)
+    world.run(CLEARED)
+    assert not client.leaks()
+    assert not server.leaks()
 
 
 @pytest.mark.parametrize("plain", PLAIN)

@@ -44,10 +44,10 @@ def puncher_of(peer: Peer, *, initiator: bool = True) -> tuple[Puncher, Ends]:
     puncher = Puncher(
         peer.environment,
         initiator=initiator,
-        remote_firewall=Firewall.UNKNOWN,
         on_hit=ends.on_hit,
         on_abort=ends.on_abort,
     )
+    puncher.meet(Firewall.UNKNOWN)
     peer.world.run(1)
     return puncher, ends
 
@@ -200,6 +200,17 @@ def test_the_initiator_takes_the_first_hit_and_only_that() -> None:
     assert ends.hits == [Address("50.0.0.77", 1)]
 
 
+def test_a_probe_before_the_peer_is_known_means_nothing() -> None:
+    peer = peer_behind(World(), "open", 1)
+    ends = Ends()
+    puncher = Puncher(peer.environment, initiator=True, on_hit=ends.on_hit, on_abort=ends.on_abort)
+    peer.probes.on_probe(puncher.role, PEER)
+    assert not ends.hits
+    puncher.meet(Firewall.UNKNOWN)
+    peer.probes.on_probe(puncher.role, PEER)
+    assert ends.hits == [PEER]
+
+
 def test_the_responder_answers_each_hit_with_one_probe_from_the_same_socket() -> None:
     world = World()
     peer = peer_behind(world, "open", 1)
@@ -229,7 +240,8 @@ def test_the_socket_of_the_hit_is_left_open() -> None:
     peer = peer_behind(World(), "open", 1)
     puncher, _ = puncher_of(peer)
     role = puncher.role
-    puncher.close(keep=role)
+    puncher.give_away(role)
+    puncher.close()
     assert role in peer.sockets.by_role
     assert len(peer.probes) == 0
 

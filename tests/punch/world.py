@@ -79,6 +79,7 @@ class RawStream:
     remote_id: int = 0
     route: tuple[Role, Address] | None = None
     heard: bool = False
+    heard_at: float = math.nan
 
 
 class PeerStreams:
@@ -117,6 +118,7 @@ class PeerStreams:
             return
         if not stream.heard:
             stream.heard = True
+            stream.heard_at = self.peer.world.now
             self._hello(stream, answer=True)
 
 

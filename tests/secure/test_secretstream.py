@@ -410,3 +410,26 @@ def test_no_counter_is_ever_used_twice() -> None:
     for _ in range(2):
         with pytest.raises(OverflowError, match="used up"):
             sender.seal(b"")
+
+
+# -- control frames --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("cipher")
+def test_control_frames_come_beside_the_messages_and_count_as_none() -> None:
+    sender, receiver = opened()
+    receiver.controls = []
+    receiver.feed([wire(sender, b"one"), *sender.encrypt_control(b"for us"), wire(sender, b"two")])
+    assert frames(receiver) == [b"one", b"two"]
+    assert receiver.controls == [b"for us"]
+    assert receiver.frames_received == sender.frames_sent == 2
+    assert receiver.message_bytes_received == sender.message_bytes_sent
+    assert receiver.control_bytes_received == sender.control_bytes_sent == KEEP_ALIVE + 6
+
+
+@pytest.mark.usefixtures("cipher")
+def test_without_agreement_a_tag_means_nothing() -> None:
+    sender, receiver = opened()
+    receiver.feed([*sender.encrypt_control(b"one"), wire(sender, b"two")])
+    assert frames(receiver) == [b"one", b"two"]
+    assert receiver.controls is None

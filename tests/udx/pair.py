@@ -42,7 +42,6 @@ class Link:
         duplicate: float = 0.0,
         reorder: float = 0.0,
         mtu: int = 1500,
-        tick: float = 0.0,
         seed: int = 0,
         drop: Callable[[Packet], bool] | None = None,
     ) -> None:
@@ -54,8 +53,6 @@ class Link:
         self.duplicate = duplicate
         self.reorder = reorder
         self.mtu = mtu
-        self.tick = tick
-        """The receiver is woken once in this many seconds: fewer, larger batches."""
         self.drop = drop
         self.random = random.Random(seed)
         self.free_at = 0.0
@@ -76,8 +73,6 @@ class Link:
         at = self.free_at + self.delay
         if self.reorder and chance() < self.reorder:
             at += self.delay * chance()
-        if self.tick:
-            at = math.ceil(at / self.tick) * self.tick
         return [at, at + self.delay / 10] if self.duplicate and chance() < self.duplicate else [at]
 
 
@@ -161,10 +156,13 @@ class Peer:
 class World:
     """Datagrams find their stream by the id in them, as they do in an endpoint."""
 
-    def __init__(self, *, gro: bool = True, now: float = 1000.0) -> None:
+    def __init__(self, *, gro: bool = True, tick: float = 0.0, now: float = 1000.0) -> None:
         self.now = now
+        self.tick = tick
+        """Drivers wake once in so many seconds at most: later timers, larger batches."""
         self.gro = gro
         """Join datagrams that arrive together into runs, as a kernel does."""
+        self.random = random.Random(0)
         self.logging = True
         self.log: list[Sent] = []
         self.peers: dict[int, Peer] = {}
@@ -197,6 +195,8 @@ class World:
         at = self.next_event()
         if at == math.inf:
             return False
+        if self.tick:
+            at = max(at, math.ceil(at / self.tick) * self.tick)
         self.now = max(self.now, at)
         self.steps += 1
         arrived: dict[int, list[bytes]] = {}
@@ -207,7 +207,11 @@ class World:
                 arrived.setdefault(stream_id, []).append(datagram)
         for stream_id, datagrams in arrived.items():
             self._deliver(self.peers[stream_id], datagrams)
-        for stream_id, peer in self.peers.items():
+        order = list(self.peers.items())
+        if self.tick:
+            # the same one first each time would always find the room in a queue that they share
+            self.random.shuffle(order)
+        for stream_id, peer in order:
             due = peer.stream.deadline() <= self.now
             if due:
                 peer.stream.expire(self.now)

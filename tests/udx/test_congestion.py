@@ -103,6 +103,27 @@ def test_the_round_trip_is_measured_anew_with_almost_nothing_in_flight() -> None
     assert path.bbr.window > MIN_WINDOW
 
 
+def test_losses_on_a_short_path_bring_the_window_down_to_what_arrived() -> None:
+    path = Path(rate=200_000, rtt=0.0002)
+    path.rounds(30)
+    unlimited = path.bbr.window
+    out = path.bbr.window
+    path.delivered += 300
+    path.now += 0.001
+    path.bbr.on_ack(Sample(200_000, False, False, path.delivered, 300, 0.001), out - 300, path.delivered, 0, path.now)
+    assert path.bbr.window <= 300 < unlimited
+    path.rounds(200)
+    assert path.bbr.window > 300, "and it is tried again, little by little"
+
+
+def test_losses_on_a_long_path_do_not() -> None:
+    path = Path(rate=5000)
+    path.rounds(20)
+    before = path.bbr.window
+    path.bbr.on_ack(Sample(5000, False, False, path.delivered, 100, 0.1), 300, path.delivered + 100, 0, path.now + 0.1)
+    assert path.bbr.window == before
+
+
 def test_flows_begin_their_cycles_in_any_phase_but_the_draining_one() -> None:
     gains = set()
     for phase in range(14):

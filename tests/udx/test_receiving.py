@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from holepunch.udx import Event
+from holepunch.udx.inbound import MAX_MESSAGES
 from holepunch.udx.packet import DATA, END, HEARTBEAT, MAX_SACK_BLOCKS, MESSAGE, SACK, Packet
 from holepunch.udx.receiver import MAX_STORED_PACKETS, OVERRUN
-from holepunch.udx.stream import MAX_MESSAGES
 from tests.udx.pair import route
 from tests.udx.scripted import REMOTE, WINDOW, Scripted, packet
 
@@ -96,6 +96,17 @@ def test_holes_are_reported_even_when_data_leaves() -> None:
     peer = Scripted()
     peer.stream.write([b"answer"])
     assert [p.flags for p in peer.feed(packet(DATA, 1, b"x"))] == [DATA, SACK]
+
+
+def test_an_ack_does_not_ride_on_a_retransmission_whose_window_the_peer_would_not_take() -> None:
+    peer = Scripted()
+    for word in (b"0", b"1", b"2", b"3"):
+        peer.write(word)
+    peer.now += 0.1
+    peer.receive(packet(DATA, 0, b"x"))
+    again, ack = peer.feed(packet(0, 1, sacks=[(1, 4)]))
+    assert (again.flags, again.seq, again.ack) == (DATA, 0, 1)
+    assert (ack.flags, ack.ack) == (0, 1)
 
 
 def test_early_data_is_kept_and_acknowledged_at_connect() -> None:

@@ -12,7 +12,7 @@ MEGABIT = 125_000
 
 def link(rate: float, rtt: float, *, loss: float = 0.0, queue: float = 1.0, seed: int = 0) -> Link:
     """``queue`` in bandwidth-delay products."""
-    return Link(delay=rtt / 2, rate=rate, loss=loss, queue=rate * rtt * queue, seed=seed, tick=rtt / 50)
+    return Link(delay=rtt / 2, rate=rate, loss=loss, queue=rate * rtt * queue, seed=seed)
 
 
 def flow(world: World, ids: tuple[int, int], forward: Link, back: Link) -> tuple[Peer, Peer]:
@@ -25,7 +25,7 @@ def flow(world: World, ids: tuple[int, int], forward: Link, back: Link) -> tuple
 
 def share(rate: float, rtt: float, seconds: float, *, loss: float = 0.0, queue: float = 1.0) -> float:
     """Of the link, after a second of start-up."""
-    world = World()
+    world = World(tick=0.001)
     world.logging = False
     links = [link(rate, rtt, loss=loss, queue=queue, seed=seed) for seed in (1, 2)]
     sender, receiver = flow(world, (1, 2), *links)
@@ -54,9 +54,9 @@ def test_a_stream_fills_its_link(megabits: int, rtt: float, loss: float, queue: 
 
 
 def test_two_streams_share_a_link() -> None:
-    world = World()
+    world = World(tick=0.005)
     world.logging = False
-    forward, back = Link(delay=0.02, rate=20 * MEGABIT, queue=100_000, tick=0.004), Link(delay=0.02, tick=0.004)
+    forward, back = Link(delay=0.02, rate=20 * MEGABIT, queue=100_000), Link(delay=0.02)
     flows = [flow(world, ids, forward, back) for ids in ((1001, 2), (3003, 4))]
     for sender, _ in flows:
         sender.write(bytes(60 * 20 * MEGABIT))
@@ -92,9 +92,9 @@ def test_a_long_transfer_looks_for_a_shorter_round_trip_every_ten_seconds() -> N
 
 def test_a_fast_short_link_is_not_starved_by_late_timers() -> None:
     """500 MB/s and more, while the driver looks at the clock only once in 1.2 ms."""
-    world = World()
+    world = World(tick=0.0012)
     world.logging = False
-    links = [Link(delay=0.00005, tick=0.0012) for _ in range(2)]
+    links = [Link(delay=0.00005) for _ in range(2)]
     sender, receiver = flow(world, (1, 2), *links)
     sender.write(bytes(100_000_000))
     world.run(seconds=100 / 500, until=lambda: receiver.received_bytes == 100_000_000)

@@ -1,0 +1,63 @@
+"""Which blind relay a peer wants, and whether it may be used. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Self, get_args
+
+from holepunch.keys import PublicKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from holepunch.core import Random
+
+__all__ = ["NO_RELAY", "RelayChoice", "RelayPolicy"]
+
+RelayPolicy = Literal["prefer-direct", "require", "forbid"]
+"""``"prefer-direct"``: a relay carries the connection until, and unless, a direct path is found. ``"require"``: only a
+relay does, so that the peer never learns this side's addresses from it. ``"forbid"``: never, even if the peer asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayChoice:
+    """The relays of one side."""
+
+    keys: tuple[PublicKey, ...] = ()
+    """One is picked for each connection. None: only the peer's relay is used."""
+    policy: RelayPolicy = "prefer-direct"
+
+    @classmethod
+    def parse(
+        cls, relay_through: bytes | str | Iterable[bytes | str] | None, policy: RelayPolicy = "prefer-direct"
+    ) -> Self:
+        """From what an application says: a key, several, or None. Raises ``ValueError`` for what is no key or policy,
+        and when a relay is required and none given."""
+        if policy not in get_args(RelayPolicy):
+            raise ValueError(f"a relay policy is one of {', '.join(get_args(RelayPolicy))}; got {policy!r}")
+        if relay_through is None:
+            keys: tuple[PublicKey, ...] = ()
+        elif isinstance(relay_through, bytes | bytearray | str):
+            keys = (PublicKey.parse(relay_through),)
+        else:
+            keys = tuple(PublicKey.parse(key) for key in relay_through)
+        if policy == "require" and not keys:
+            raise ValueError("relay_policy 'require' needs relay_through")
+        return cls(keys, policy)
+
+    def pick(self, rng: Random, *, but: bytes = b"") -> PublicKey | None:
+        """One of the relays, if any may be used. ``but``: the peer, which cannot relay to itself."""
+        keys = [key for key in self.keys if key != but]
+        return keys[rng.randrange(0, len(keys))] if keys and self.policy != "forbid" else None
+
+    @property
+    def required(self) -> bool:
+        return self.policy == "require"
+
+    @property
+    def forbidden(self) -> bool:
+        return self.policy == "forbid"
+
+
+NO_RELAY: Final = RelayChoice()
+"""None of one's own; the peer's is used if it names one, as in Node."""

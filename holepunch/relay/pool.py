@@ -1,0 +1,220 @@
+"""The own connections to blind relays: one for each relay, shared by all who are paired through it. A trio shell.
+
+It dials relays and carries `RelayClient`s; what a pairing is for is its user's business. The connections are ordinary
+ones, from the node's default key, over the same sockets as everything else: that is what lets a relay know where the
+paired stream will come from (blind-relay.md section 5).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+from holepunch.relay.client import RelayClient
+from holepunch.relay.frame_pump import FramePump
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from holepunch.core import Schedule
+    from holepunch.keys import PublicKey
+    from holepunch.signaller import Cancel
+    from holepunch.stream import EncryptedStream
+    from holepunch.udx.values import Route
+
+    class Connect(Protocol):
+        """Dial a relay. Ends with one call: of the first callable, or of the second with what went wrong."""
+
+        def __call__(
+            self, key: PublicKey, on_open: Callable[[EncryptedStream], None], on_failed: Callable[[Exception], None]
+        ) -> Cancel: ...
+
+
+__all__ = ["Pairing", "RelayPool"]
+
+PAIRING_TIMEOUT: Final = 15.0
+"""Seconds for the relay to be reached, and the peer to come there, too (hyperdht lib/connect.js)."""
+KEPT: Final = 30.0
+"""Seconds that a connection to a relay is kept after its last use, for the next peer."""
+
+
+class Pairing:
+    """One stream's way through a relay: asked for, made, lost."""
+
+    __slots__ = (
+        "_connection",
+        "is_initiator",
+        "on_lost",
+        "on_paired",
+        "remote_id",
+        "stop_timeout",
+        "stream_id",
+        "token",
+    )
+
+    def __init__(
+        self,
+        connection: RelayConnection,
+        token: bytes,
+        is_initiator: bool,
+        stream_id: int,
+        on_paired: Callable[[str | None], None],
+    ) -> None:
+        self._connection = connection
+        self.token = token
+        self.is_initiator = is_initiator
+        self.stream_id = stream_id
+        self.on_paired = on_paired
+        self.on_lost: Callable[[], None] | None = None
+        """Called when the relay is lost after it paired the stream."""
+        self.remote_id = 0
+        """The relay's stream for this side, once paired."""
+        self.stop_timeout: Cancel
+
+    @property
+    def route(self) -> Route | None:
+        """Where the relay is, once there is a connection to it: the stream's packets go there and come from there."""
+        return self._connection.route
+
+    @property
+    def key(self) -> tuple[bytes, bool]:
+        """What tells it from others at one relay: a node may be both sides."""
+        return self.token, self.is_initiator
+
+    def end(self) -> None:
+        """The relay is not needed (any more): withdraw the request, or have it forget both streams. Silent."""
+        self._connection.end(self)
+
+
+class RelayConnection:
+    """The connection to one relay, from before it is open."""
+
+    __slots__ = ("_client", "_pairings", "_pool", "_pump", "_stop_dial", "_stop_kept", "_stream", "key")
+
+    def __init__(self, pool: RelayPool, key: PublicKey) -> None:
+        self._pool = pool
+        self.key = key
+        self._pairings: dict[tuple[bytes, bool], Pairing] = {}
+        self._stream: EncryptedStream | None = None
+        self._client: RelayClient | None = None
+        self._pump: FramePump | None = None
+        self._stop_kept: Cancel | None = None
+        self._stop_dial = pool.connect(key, self._on_open, self._on_failed)
+
+    @property
+    def route(self) -> Route | None:
+        return None if self._stream is None else self._stream.route
+
+    def add(self, token: bytes, is_initiator: bool, stream_id: int, on_paired: Callable[[str | None], None]) -> Pairing:
+        pairing = Pairing(self, token, is_initiator, stream_id, on_paired)
+        pairing.stop_timeout = self._pool.schedule.after(PAIRING_TIMEOUT, partial(self._on_timeout, pairing)).cancel
+        self._pairings[token, is_initiator] = pairing
+        if self._stop_kept is not None:
+            self._stop_kept()
+            self._stop_kept = None
+        if self._client is not None:
+            self._request(pairing)
+        return pairing
+
+    def end(self, pairing: Pairing) -> None:
+        if pairing.key not in self._pairings:
+            return
+        self._forget(pairing)
+        if self._client is not None and self._pump is not None:
+            self._client.unpair(*pairing.key)
+            self._pump.wake()
+
+    def _forget(self, pairing: Pairing) -> None:
+        del self._pairings[pairing.key]
+        pairing.stop_timeout()
+        if not self._pairings:
+            self._stop_kept = self._pool.schedule.after(KEPT, self.close).cancel
+
+    def _request(self, pairing: Pairing) -> None:
+        assert self._client is not None
+        assert self._pump is not None
+        self._client.pair(pairing.is_initiator, pairing.token, pairing.stream_id, partial(self._on_paired, pairing))
+        self._pump.wake()
+
+    def _on_paired(self, pairing: Pairing, remote_id: int) -> None:
+        pairing.stop_timeout()
+        pairing.remote_id = remote_id
+        pairing.on_paired(None)
+
+    def _on_timeout(self, pairing: Pairing) -> None:
+        self.end(pairing)
+        pairing.on_paired("the peer did not come to the relay" if self._client else "the relay was not reached in time")
+
+    def _on_open(self, stream: EncryptedStream) -> None:
+        self._stream = stream
+        self._pump = FramePump(stream)
+        self._client = RelayClient(self._pump.mux, self._pool.public_key, self._on_closed)
+        self._pool.spawn(self._pump.run)
+        for pairing in list(self._pairings.values()):
+            self._request(pairing)
+        self._pump.wake()
+
+    def _on_closed(self) -> None:
+        self._end("the relay ended the connection, or is none")
+        if self._pump is not None:
+            self._pump.end()
+
+    def _on_failed(self, error: Exception) -> None:
+        self._end(f"no connection to the relay: {error}")
+
+    def _end(self, detail: str) -> None:
+        self._pool.forget(self)
+        if self._stop_kept is not None:
+            self._stop_kept()
+        pairings, self._pairings = self._pairings, {}
+        for pairing in pairings.values():
+            pairing.stop_timeout()
+            if not pairing.remote_id:
+                pairing.on_paired(detail)
+            elif pairing.on_lost is not None:
+                pairing.on_lost()
+
+    def close(self) -> None:
+        self._stop_dial()
+        self._pool.forget(self)
+        if self._stop_kept is not None:
+            self._stop_kept()
+        if self._pump is not None:
+            self._pump.end()
+
+
+class RelayPool:
+    """The relays of one node. Implements `holepunch.punch.relaying.Relays`."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        spawn: Callable[[Callable[[], Awaitable[object]]], None],
+        schedule: Schedule,
+        public_key: bytes,
+    ) -> None:
+        """``spawn`` runs an async function in a task; ``public_key`` is what relays know this node by."""
+        self.connect = connect
+        self.spawn = spawn
+        self.schedule = schedule
+        self.public_key = public_key
+        self._connections: dict[bytes, RelayConnection] = {}
+
+    def pair(
+        self,
+        key: PublicKey,
+        token: bytes,
+        is_initiator: bool,
+        stream_id: int,
+        on_paired: Callable[[str | None], None],
+    ) -> Pairing:
+        """Be paired with the peer that knows ``token``. ``on_paired(None)`` says that it is done, a text why not; never
+        before this has returned."""
+        connection = self._connections.get(key)
+        if connection is None:
+            connection = self._connections[key] = RelayConnection(self, key)
+        return connection.add(token, is_initiator, stream_id, on_paired)
+
+    def forget(self, connection: RelayConnection) -> None:
+        if self._connections.get(connection.key) is connection:
+            del self._connections[connection.key]

@@ -1,0 +1,111 @@
+"""Peers and DHTs in processes of their own, Node's and ours, driven alike; what they cost is read from the system."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["KINDS", "Program", "cpu_seconds", "memory", "peers", "testnet"]
+
+KINDS = ("node", "python")
+
+HERE = Path(__file__).parent
+INTEROP = HERE.parent / "interop"
+PEERS = {"node": ["node", str(HERE / "peer.js")], "python": [sys.executable, str(HERE / "peer.py")]}
+TESTNETS = {
+    "node": ["node", str(INTEROP / "testnet.js")],
+    "python": [sys.executable, "-m", "swarm.cli", "testnet", "--json", "--nodes"],
+}
+
+
+class Program:
+    """A process that takes commands and gives results as JSON lines. The first line it prints is `ready`."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "NODE_PATH": str(INTEROP / "node_modules")},
+        )
+        self.pid = self._process.pid
+        self.ready: dict[str, Any] = {}
+
+    def begin(self, name: str, **options: Any) -> None:
+        """Send one command; `end` gives its result. Several programs can be at work between the two."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": name, **options}).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self._process.args!r} ended")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def end(self) -> dict[str, Any]:
+        answer = self.read()
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def call(self, name: str, **options: Any) -> dict[str, Any]:
+        self.begin(name, **options)
+        return self.end()
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+@contextmanager
+def _running(commands: Sequence[Sequence[str]]) -> Iterator[list[Program]]:
+    """Start programs side by side, wait until each is ready, and end them with the block."""
+    programs: list[Program] = []
+    try:
+        for command in commands:
+            programs.append(Program(command))
+        for program in programs:
+            program.ready = program.read()
+        yield programs
+    finally:
+        for program in programs:
+            program.stop()
+
+
+@contextmanager
+def testnet(kind: str, nodes: int) -> Iterator[tuple[str, Program]]:
+    """A DHT of one kind of node in one process: its bootstrap address, and the process."""
+    with _running([[*TESTNETS[kind], str(nodes)]]) as (program,):
+        yield program.ready["bootstrap"][0], program
+
+
+@contextmanager
+def peers(bootstrap: str, *kinds: str) -> Iterator[list[Program]]:
+    with _running([[*PEERS[kind], bootstrap] for kind in kinds]) as programs:
+        yield programs
+
+
+def cpu_seconds(program: Program) -> float:
+    """Of all its threads, so far."""
+    threads = Path(f"/proc/{program.pid}/task").iterdir()
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
+
+def memory(program: Program) -> int:
+    """Bytes resident now."""
+    return int(Path(f"/proc/{program.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

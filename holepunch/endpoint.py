@@ -42,6 +42,10 @@ class Endpoint:
         self.on_stun: Callable[[Role, memoryview, Address], None] = lambda role, view, source: None
         self.on_probe: Callable[[Role, Address], None] = lambda role, source: None
         self._sleep: trio.CancelScope | None = None
+        self._written: set[RawStream] = set()
+        """Streams that `touch_soon` was called for."""
+        self._flusher: trio.lowlevel.Task | None = None
+        """The task that drains them, while it has nothing to do."""
 
     @asynccontextmanager
     async def running(self, port: int) -> AsyncIterator[Background]:
@@ -53,6 +57,7 @@ class Endpoint:
             try:
                 self.bind(port)
                 nursery.start_soon(self._keep_time)
+                nursery.start_soon(self._flush_written)
                 yield nursery
             finally:
                 self.close()
@@ -78,6 +83,13 @@ class Endpoint:
         """A stream was changed by its owner: drain it."""
         self.streams.flush(raw, self.now())
 
+    def touch_soon(self, raw: RawStream) -> None:
+        """As `touch`, once the running task yields: what it writes until then leaves together."""
+        self._written.add(raw)
+        flusher, self._flusher = self._flusher, None
+        if flusher is not None:
+            trio.lowlevel.reschedule(flusher)
+
     async def settled(self) -> None:
         """Return once every stream whose own direction was ended has had that acknowledged, or is over."""
         await trio.lowlevel.checkpoint()
@@ -102,6 +114,19 @@ class Endpoint:
             now = self.now()
             self.schedule.advance(now)
             self.streams.expire(now)
+
+    async def _flush_written(self) -> None:
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._flusher = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        while True:
+            self._flusher = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(abort)
+            now = self.now()
+            written, self._written = self._written, set()
+            for raw in written:
+                self.streams.flush(raw, now)
 
     async def _read(self, role: Role, socket: UdpSocket) -> None:
         while True:

@@ -135,7 +135,7 @@ class Attempt:
     """``unknown``, ``open``, ``consistent`` or ``random``: the names of `holepunch.nat.classifier.Firewall`."""
     remote_nat: str = "unknown"
     addresses: list[str] = field(default_factory=list)
-    """Where the peer was tried, as ``ip:port``."""
+    """Where the peer was tried, as ``ip:port``; port 0: somewhere at that host, its NAT does not tell."""
     gave_up: str = "local"
     """The side that ended it: ``local`` or ``remote``."""
 
@@ -164,7 +164,11 @@ class ConnectError(SwarmError):
         facts = self.reason.name
         if attempt.stages:
             last = attempt.stages[-1]
-            facts += f", {last.at:.1f} s in, at {last.name!r}"
+            # that it failed is known: how far it came is not
+            reached = next((stage.name for stage in reversed(attempt.stages) if stage.name != "failed"), None)
+            facts += f", {last.at:.1f} s in" + (f", at {reached!r}" if reached else "")
+            if last.name == "failed" and last.detail:
+                facts += f": {last.detail}"
         if {attempt.local_nat, attempt.remote_nat} != {"unknown"}:
             facts += f", NAT {attempt.local_nat} here and {attempt.remote_nat} there"
         peer = f" to {attempt.remote_public_key.hex()[:8]}" if attempt.remote_public_key else ""

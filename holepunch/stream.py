@@ -5,6 +5,7 @@ It owns no task and no timer. It knows no DHT and no topic.
 
 from __future__ import annotations
 
+import math
 from operator import index
 from typing import TYPE_CHECKING, NoReturn
 
@@ -14,6 +15,7 @@ from holepunch.errors import DecodeError
 from holepunch.path import Path
 from holepunch.secure.secretstream import SecretStream
 from holepunch.udx import Event
+from holepunch.udx.stream import SEND_QUEUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,15 +116,20 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
         """Called once, when the peer's header was verified."""
         self.on_close: Callable[[], None] | None = None
         """Called once, when either side, or the network, ended the stream."""
+        self.on_stall: Callable[[bool], None] | None = None
+        """Called with True when nothing has got through for about 3 s, and with False when something does again."""
 
     def start(self) -> None:
         """Send the header; from here on the stream is alive. The raw stream is connected already."""
         self._raw.on_event = self._on_event
         self._raw.on_shutdown = self.destroy
-        self._raw.core.write([self._secret.header()])
+        self._send_header()
         self._timer = self._endpoint.schedule.after(OPEN_TIMEOUT, self._never_opened)
         self._endpoint.touch(self._raw)
         self._try_open()
+
+    def _send_header(self) -> None:
+        self._raw.core.write([self._secret.header()])
 
     # -- what it is --------------------------------------------------------------------------------------------------
 
@@ -249,10 +256,16 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
         self._raise_if_broken()
 
     async def _write_frame(self, data: Buffer) -> None:
-        await self._wait_writable()
-        self._raw.core.write(self._secret.encrypt(data))
+        core = self._raw.core
+        if core.writable <= 0:
+            await self._wait_writable()
+        core.write(self._secret.encrypt(data))
         self._wrote_at = self._endpoint.schedule.now
-        self._endpoint.touch(self._raw)
+        # at once when nothing is under way, for the round trip, or when it fills a batch; else with what follows
+        if core.deadline() == math.inf or SEND_QUEUE - core.writable >= CHUNK:
+            self._endpoint.touch(self._raw)
+        else:
+            self._endpoint.touch_soon(self._raw)
         await self._pace(len(data))
 
     async def _wait_writable(self) -> None:
@@ -391,6 +404,7 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
             self._closed = True
         elif self._cause is None:
             self._cause = cause
+        self._endpoint.touch(self._raw)  # what was written may still leave
         self._raw.core.destroy()
         self._endpoint.touch(self._raw)
         self._wake()
@@ -448,6 +462,9 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
                 self._sending.wake()
             case Event.MESSAGE:
                 self._datagrams.wake()
+            case Event.STALLED | Event.REVIVED:
+                if self.on_stall is not None:
+                    self.on_stall(event is Event.STALLED)
             case Event.ROUTE_CHANGED:
                 self._path_since = self._endpoint.schedule.now
             case Event.CLOSED:

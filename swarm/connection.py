@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from holepunch.stream import EncryptedStream
+from holepunch.controls import ControlledStream
 from swarm.messages import MessageChannel
 
 if TYPE_CHECKING:
@@ -14,11 +14,13 @@ __all__ = ["Connection"]
 
 
 @final
-class Connection(EncryptedStream):
+class Connection(ControlledStream):
     """One connection to one peer; made by `Swarm` and `DHT` only."""
 
     topics: tuple[Topic, ...] = ()
-    """The topics that this side joined and is known to share with the peer."""
+    """The topics that this side joined and is known to share with the peer. It changes as either joins and leaves."""
+    tags: frozenset[bytes] = frozenset()
+    """What the peer has shown of its own topics: see `swarm.membership`."""
 
     def messages(self) -> MessageChannel:
         """The same connection as a channel of Python objects in msgpack, one frame each."""

@@ -11,7 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from holepunch.errors import Attempt, ConnectError, Reason
+from swarm.errors import NotAMember
 from swarm.policy.events import ConnectionOpened, DialFailed, PeerFound
+from swarm.sharing import Sharing
 
 if TYPE_CHECKING:
     from holepunch.address import Address
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from swarm.dht.dialling import Dialling
     from swarm.dht.listener import Listening
     from swarm.dht.query import Query
+    from swarm.membership import Membership
     from swarm.policy.effects import OnFound
     from swarm.policy.events import Event
     from swarm.policy.peers import PeerInfo
@@ -55,7 +58,7 @@ class TopicSearch:
 
 
 class Driver:
-    """The hands of one swarm. ``policy`` is set by its owner, which makes both."""
+    """The hands of one swarm, from `begin` on."""
 
     policy: Policy
 
@@ -66,6 +69,7 @@ class Driver:
         ask: Ask,
         deliver: Callable[[Connection], bool],
         emit: Callable[[Event], None],
+        membership: Membership,
         state: State | None = None,
     ) -> None:
         """``deliver`` hands a connection to the application; False when it takes no more. ``state``: what earlier runs
@@ -76,6 +80,8 @@ class Driver:
         self._deliver = deliver
         self._emit = emit
         self._state = state
+        self._membership = membership
+        membership.topics = self._topics_for
         self._dials: dict[int, Dialling] = {}
         self._connections: dict[int, Connection] = {}
         self._listening: Listening | None = None
@@ -88,42 +94,68 @@ class Driver:
     def connections(self) -> list[Connection]:
         return [connection for connection in self._connections.values() if not connection.is_closed]
 
+    def begin(self, policy: Policy) -> None:
+        """The swarm runs: from now on effects are asked for."""
+        self.policy = policy
+        self._sharing = Sharing(self._membership, self._dht.schedule, policy, self._connections)
+
+    def _topics_for(self, public_key: PublicKey) -> Sequence[Topic]:
+        """The joined topics: those that the peer is known to be in first, then from the newest on."""
+        peer = self.policy.peers.get(public_key)
+        known = peer.topics if peer is not None else ()
+        return list(dict.fromkeys((*known, *reversed(self.policy.topics))))
+
     def connection(self, link: int) -> Connection:
         return self._connections[link]
 
     def dial(self, link: int, public_key: PublicKey, relay_addresses: Sequence[Address], force_relay: bool) -> None:
+        # a configured relay is tried beside the direct ways in every dial, so there is nothing to force: a peer behind
+        # a random NAT is reached in half a second by it, and alone in seconds or never (Node first fails without)
         self._dials[link] = self._dht.dial(
             self._key_pair,
             public_key,
             relay_addresses,
             partial(self._on_dialled, link),
             partial(self._on_dial_failed, link),
+            membership=self._membership,
         )
 
     def _on_dialled(self, link: int, connection: Connection) -> None:
         del self._dials[link]
         self._adopt(link, connection)
         self.policy.dial_opened(link, lambda: connection.message_bytes)
+        self._sharing.handed_out(connection)
 
     def _on_dial_failed(self, link: int, error: ConnectError) -> None:
         del self._dials[link]
         logger.debug("dial.failed attempt=%s %s", error.attempt.id, error)
         self.policy.dial_failed(link, error)
+        if isinstance(error.__cause__, NotAMember):
+            self.policy.ban(error.attempt.remote_public_key, str(error.__cause__))
 
     def _on_accepted(self, connection: Connection) -> None:
         link = self.policy.new_link()
         self._adopt(link, connection)
         self.policy.accepted(link, connection.remote_public_key, lambda: connection.message_bytes)
+        self._sharing.handed_out(connection)
 
     def _adopt(self, link: int, connection: Connection) -> None:
         self._connections[link] = connection
+        self._sharing.opened(connection)
         connection.on_close = partial(self._on_closed, link)
+        connection.on_stall = partial(self._on_stall, link)
 
     def _on_closed(self, link: int) -> None:
         connection = self._connections.pop(link, None)
         if connection is not None:
             cause = connection.cause
             self.policy.closed(link, cause if isinstance(cause, Exception) else None)
+
+    def _on_stall(self, link: int, stalled: bool) -> None:
+        if stalled:
+            self.policy.stalled(link)
+        else:
+            self.policy.revived(link)
 
     def close(self, link: int, reason: Reason) -> None:
         dial = self._dials.pop(link, None)
@@ -141,7 +173,6 @@ class Driver:
 
     def deliver(self, link: int, peer: PeerInfo) -> None:
         connection = self._connections[link]
-        connection.topics = peer.topics
         if not self._deliver(connection):
             logger.warning("closing a connection of %s: nobody takes the ones that wait", peer.public_key)
             self._dht.schedule.after(0, connection.destroy)  # an effect never calls back into the policy
@@ -149,7 +180,12 @@ class Driver:
     def ask(self, question: int, public_key: PublicKey, topics: Sequence[Topic]) -> None:
         self._ask(partial(self.policy.answer, question), public_key, topics)
 
+    def topics_changed(self) -> None:
+        self._sharing.topics_changed()
+
     def emit(self, event: Event) -> None:
+        if isinstance(event, PeerFound):
+            self._sharing.peer_found(event.public_key)
         if self._state is not None:
             self._remember(self._state, event)
         self._emit(event)
@@ -159,7 +195,7 @@ class Driver:
     def recall(self, topic: Topic) -> None:
         """Dial who was met under a topic before. Its first look-up is on its way."""
         if self._state is not None:
-            for public_key, relays in self._state.peers_of(topic):
+            for public_key, relays in self._state.peers_of(self._membership.on_network(topic)):
                 self.policy.remember(topic, public_key, relays)
 
     def _remember(self, state: State, event: Event) -> None:
@@ -167,7 +203,9 @@ class Driver:
             case ConnectionOpened(public_key=key) | PeerFound(public_key=key):
                 if self.policy.connection(key) is not None:
                     relays = self._dht.node.signaller.cached_relays(key)
-                    state.met(self.policy.peers[key].topics, key, relays or self.policy.peers[key].relay_addresses)
+                    peer = self.policy.peers[key]
+                    topics = [self._membership.on_network(topic) for topic in peer.topics]
+                    state.met(topics, key, relays or peer.relay_addresses)
             case DialFailed(public_key=key, will_retry=False, error=error):
                 if error.reason is Reason.PEER_NOT_FOUND and self._dht.online:
                     state.lost(key)
@@ -184,7 +222,12 @@ class Driver:
         self._when_announced.append(then)
         if self._listening is None:
             self._listening = self._dht.listening(
-                self._key_pair, self._on_accepted, self.policy.admit, self._on_announced
+                self._key_pair,
+                self._on_accepted,
+                self.policy.admit,
+                self._on_announced,
+                membership=self._membership,
+                on_outsider=self.policy.ban,
             )
 
     def _on_announced(self) -> None:
@@ -213,14 +256,15 @@ class Driver:
         on_end: Callable[[bool], None],
     ) -> TopicSearch:
         search = TopicSearch()
+        target = self._membership.on_network(topic)
         operations = self._dht.node.operations
         if withdraw:
             search.query = operations.unannounce(
-                topic, self._key_pair, _ended(on_end), on_found=_each(on_found), nodes=nodes
+                target, self._key_pair, _ended(on_end), on_found=_each(on_found), nodes=nodes
             )
         else:
             search.query = operations.lookup(
-                topic, _each(on_found), lambda query: on_end(query.successes > 0), nodes=nodes
+                target, _each(on_found), lambda query: on_end(query.successes > 0), nodes=nodes
             )
         return search
 
@@ -237,7 +281,7 @@ class Driver:
         def begin() -> None:
             if not search.cancelled and self._listening is not None:
                 search.query = self._dht.node.operations.announce(
-                    topic,
+                    self._membership.on_network(topic),
                     self._key_pair,
                     self._listening.relay_addresses,
                     lambda stored: on_end(bool(stored.nodes)),
@@ -250,7 +294,8 @@ class Driver:
         return search
 
     def unannounce(self, topic: Topic, nodes: Sequence[Address], on_end: Callable[[], None]) -> None:
-        self._dht.node.operations.unannounce(topic, self._key_pair, lambda stored: on_end(), nodes=nodes)
+        target = self._membership.on_network(topic)
+        self._dht.node.operations.unannounce(target, self._key_pair, lambda stored: on_end(), nodes=nodes)
 
 
 def _each(on_found: OnFound) -> Callable[[PeersFound], None]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from holepunch.address import Address
 
-__all__ = ["BootstrapError", "StorageError"]
+__all__ = ["BootstrapError", "NotAMember", "StorageError"]
 
 
 class BootstrapError(SwarmError):
@@ -29,6 +29,10 @@ class BootstrapError(SwarmError):
             f"no bootstrap node answered (asked: {asked}; from: {local}). "
             "Is this host online, and does its firewall let UDP out?"
         )
+
+
+class NotAMember(SwarmError):
+    """A peer has not proven the secret of the group. The ``__cause__`` of a dial that failed so."""
 
 
 class StorageError(SwarmError):

@@ -24,6 +24,7 @@ from swarm.dht.listener import decide
 from swarm.discovery import Discovery
 from swarm.driver import Driver
 from swarm.eventstream import EventStreams
+from swarm.membership import Membership
 from swarm.policy.context import MAX_PARALLEL, MAX_PEERS, Limits
 from swarm.policy.policy import Policy
 from swarm.state import State
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from holepunch.core import Random
     from holepunch.nursery import Background
+    from holepunch.relay.choice import RelayPolicy
     from holepunch.udp import Network
     from swarm.connection import Connection
     from swarm.nat import Nat
@@ -83,6 +85,9 @@ class Swarm:
         max_server_connections: int | None = None,
         allow: Callable[..., bool | Awaitable[bool]] | None = None,
         stun_servers: Iterable[str] = (),
+        relay_through: bytes | str | Iterable[bytes | str] | None = None,
+        relay_policy: RelayPolicy = "prefer-direct",
+        secret: bytes | None = None,
         state: str | os.PathLike[str] | None = None,
         network: Network | None = None,
         rng: Random | None = None,
@@ -91,9 +96,14 @@ class Swarm:
 
         ``bootstrap``, ``host``, ``port``, ``stun_servers``: see `DHT`. ``allow(public_key)`` or ``allow(public_key,
         topics)``, which may be async, is asked about each peer before it is dialled or accepted: False bans it, and it
-        hears nothing. ``state``: a directory, made if need be, where good DHT nodes and the peers of each topic are
-        remembered, so that a later run finds them without a bootstrap node.
-        ``network`` and ``rng`` replace the system's, for tests. Raises ``ValueError`` and ``TypeError`` for misuse.
+        hears nothing. ``relay_through``: the public key of a blind relay, or several; it is tried beside the direct
+        ways in every connection, carries it until a direct path is found, and always where there is none.
+        ``relay_policy``: ``"require"`` takes no direct path, ``"forbid"`` not even the peer's relay. ``secret``: what a
+        closed group shares, best 32 random bytes; only who proves to know it is ever connected to, and others cannot
+        tell which topics are looked for. ``state``: a
+        directory, made if need be, where good DHT nodes and the peers of each topic are remembered, so that a later run
+        finds them without a bootstrap node. ``network`` and ``rng`` replace the system's, for tests. Raises
+        ``ValueError`` and ``TypeError`` for misuse.
         """
         if identity is None:
             identity = KeyPair.generate()
@@ -113,6 +123,8 @@ class Swarm:
             port=port,
             key_pair=identity,
             stun_servers=stun_servers,
+            relay_through=relay_through,
+            relay_policy=relay_policy,
             network=network,
             rng=self._rng,
         )
@@ -120,7 +132,10 @@ class Swarm:
         self._events = EventStreams()
         self._state = None if state is None else State(state)
         self._waiters = Waiters("swarm")
-        self._driver = Driver(self.dht, identity, self._ask, self._arrivals.put, self._events.emit, self._state)
+        membership = Membership(identity.public_key, secret)
+        self._driver = Driver(
+            self.dht, identity, self._ask, self._arrivals.put, self._events.emit, membership, self._state
+        )
         self._policy: Policy | None = None
         self._stack = AsyncExitStack()
         self._nursery: Background
@@ -135,14 +150,16 @@ class Swarm:
                 self.dht.known_nodes = self._state.load()
             await stack.enter_async_context(self.dht)
             self._nursery = self.dht.nursery
-            self._policy = self._driver.policy = Policy(
+            self._policy = Policy(
                 self._key_pair.public_key,
                 self.dht.schedule,
                 self._rng,
                 self._driver,
                 limits=self._limits,
                 asks=self._allow is not None,
+                has_relay=bool(self.dht.relaying.keys),
             )
+            self._driver.begin(self._policy)
             self.dht.subscribe(self._on_node_event)
             if self._state is not None:
                 self._nursery.start_soon(self._state.keep, self.dht.heard_nodes)

@@ -148,6 +148,7 @@ async def test_a_node_finds_out_where_it_is(place: str, kind: str) -> None:
             host = network.place(place)
             async with Swarm(bootstrap=net.bootstrap, network=host) as swarm:
                 await trio.sleep(30)
+                await swarm.dht.check_firewall()
                 nat = swarm.nat
                 assert nat.kind == kind
                 assert nat.firewalled == (kind != "open")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,7 @@ import trio
 
 from holepunch.testing import VirtualNetwork
 from swarm import DHT, DialStarted, KeyPair, PeerFound, Swarm, Topic
-from swarm.state import State
+from swarm.state import NODES_FILE, PEERS_FILE, State
 from swarm.testing import Testnet
 
 if TYPE_CHECKING:
@@ -57,6 +58,12 @@ async def world() -> AsyncIterator[World]:
         await nursery.start(others, net)
         yield World(network, net, entrance)
         nursery.cancel_scope.cancel()
+
+
+def wait_for(file: Path) -> None:
+    """Files are written by real threads, whatever the clock of the test."""
+    while not file.exists():
+        time.sleep(0.001)
 
 
 async def meet(one: Swarm, other: Swarm, seconds: float = 30) -> None:
@@ -132,6 +139,8 @@ async def test_peers_are_written_while_the_swarm_runs(world: World, tmp_path: Pa
         bob.join("room", server=False)
         await meet(bob, alice)
         await trio.sleep(60)
+        for file in (NODES_FILE, PEERS_FILE):
+            await trio.to_thread.run_sync(wait_for, tmp_path / file)
         state = State(tmp_path)
         assert state.load()
         assert [key for key, _ in state.peers_of(Topic.from_name("room"))] == [alice.public_key]

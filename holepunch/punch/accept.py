@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from holepunch.address import Address
     from holepunch.core import Role
     from holepunch.keys import KeyPair, PublicKey
-    from holepunch.punch.environment import Environment, Established
+    from holepunch.punch.environment import Environment, Established, Introduce
     from holepunch.punch.messages import HandshakeMessage, HolepunchMessage, NoisePayload, RelayInfo
     from holepunch.relay.choice import RelayChoice
     from holepunch.signaller import Cancel
@@ -77,10 +77,11 @@ class Listener:
         ask: Callable[[Question], None] | None = None,
         local: bool = True,
         relaying: RelayChoice = NO_RELAY,
+        introduce: Introduce | None = None,
     ) -> None:
         """``local``: tell clients the own local addresses, and meet clients of the own network there. ``relaying``:
         blind relays that may carry connections, at first or all the time."""
-        self._listening = Listening(environment, key_pair, local, relaying=relaying)
+        self._listening = Listening(environment, key_pair, local, relaying=relaying, introduce=introduce)
         self._environment = environment
         self._on_connected = on_connected
         self._ask = ask

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from holepunch.address import Address
     from holepunch.core import Role
     from holepunch.keys import KeyPair
-    from holepunch.punch.environment import Environment
+    from holepunch.punch.environment import Environment, Introduce
     from holepunch.relay.choice import RelayChoice
 
 __all__ = ["Dial"]
@@ -46,6 +46,7 @@ class Dial:
         "_failure",
         "_firewall",
         "_handshakes",
+        "_introduce",
         "_key_pair",
         "_local",
         "_on_connected",
@@ -76,6 +77,7 @@ class Dial:
         relays: Sequence[Address] = (),
         local: bool = True,
         relaying: RelayChoice = NO_RELAY,
+        introduce: Introduce | None = None,
     ) -> None:
         """``relays``: where the peer can be reached, if known; none: those that led there last time.
 
@@ -86,6 +88,7 @@ class Dial:
         self._key_pair = key_pair
         self._remote_public_key = PublicKey(remote_public_key)
         self._relays = relays
+        self._introduce = introduce
         self._local = local and not relaying.required
         self._relaying = relaying
         self._wanted = want(relaying, environment.rng, remote_public_key) if environment.relays is not None else None
@@ -120,6 +123,7 @@ class Dial:
             on_answer=self._on_answer,
             on_failed=self._fail,
             note=self._note,
+            introduce=self._introduce,
         )
         self._handshakes.start()
         if self._firewall is not Firewall.OPEN and not self._relaying.required:
@@ -201,8 +205,8 @@ class Dial:
 
     def _on_paired(self, route: tuple[Role, Address], remote_id: int) -> None:
         answer, way = self.answer, self._way
-        if self.done or answer is None or way is None:
-            return
+        assert answer is not None  # the way was started with one
+        assert way is not None
         self._note("relayed", f"at {route[1]}")
         self._connected = True
         way.on_settled = self._settled
@@ -261,9 +265,12 @@ class Dial:
         if self._connected:
             self._release()
             return
-        if self._way is not None and self._way.pending:
-            self._failure = failure
-            return
+        if self._way is not None:
+            if self._way.pending:
+                self._failure = failure
+                return
+            # what was to help against such failures did not
+            failure = failure._replace(reason=Reason.RELAY_ABORTED)
         self.attempt.gave_up = "remote" if failure.remote else "local"
         self._release()
         self._environment.streams.discard(self.local_id)
@@ -276,7 +283,7 @@ class Dial:
         paths, self._paths = self._paths, None
         puncher, self._puncher = self._puncher, None
         way, self._way = self._way, None
-        if way is not None and not way.paired:
+        if way is not None and way.pending:
             way.end()
         if handshakes is not None:
             handshakes.close()

@@ -11,17 +11,22 @@ if TYPE_CHECKING:
 
     from holepunch.address import Address
     from holepunch.core import Random, Role, Schedule, Sockets
+    from holepunch.keys import PublicKey
     from holepunch.punch.limits import RandomPunchLimit
-    from holepunch.punch.messages import NoisePayload
+    from holepunch.punch.messages import Greeting, NoisePayload
     from holepunch.punch.relaying import Relays, RelayWay
     from holepunch.secure.noise import Session
     from holepunch.signaller import Cancel, Pong, Signaller
 
-__all__ = ["AskWitness", "Environment", "Established", "ProbeTable", "Streams"]
+__all__ = ["AskWitness", "Environment", "Established", "Introduce", "ProbeTable", "Streams"]
 
 AskWitness = Callable[["Role", Callable[["Pong | None"], None]], "Cancel"]
 """Asks one STUN server where packets of a socket come from. ``None``: it does not say. Calls back as `Signaller` does.
 """
+
+Introduce = Callable[["PublicKey", bytes, "Greeting | None"], "Greeting | None"]
+"""What to tell a peer in a handshake, besides. Gets its key, the ephemeral key that the handshake began with, and what
+the peer said if it spoke first."""
 
 
 class Streams(Protocol):

@@ -7,12 +7,12 @@ Node: hyperdht lib/connect.js (findAndConnect, connectThroughNode).
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from holepunch.errors import DecodeError, HandshakeError, Reason
-from holepunch.keys import KeyPair, hash32
+from holepunch.keys import KeyPair, PublicKey, hash32
 from holepunch.punch.limits import MAX_RELAYS
 from holepunch.punch.messages import NS_PEER_HANDSHAKE, VERSION, Abort, NoisePayload
 from holepunch.punch.rounds import Failure
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from holepunch.address import Address
-    from holepunch.punch.environment import Environment
+    from holepunch.punch.environment import Environment, Introduce
     from holepunch.punch.messages import UdxInfo
     from holepunch.secure.noise import Session
     from holepunch.signaller import HandshakeReply
@@ -74,6 +74,7 @@ class Handshakes:
         on_answer: Callable[[Answer], None],
         on_failed: Callable[[Failure], None],
         note: Callable[[str, str], None],
+        introduce: Introduce | None = None,
     ) -> None:
         self._environment = environment
         self._key_pair = key_pair
@@ -83,6 +84,7 @@ class Handshakes:
         self._on_answer = on_answer
         self._on_failed = on_failed
         self._note = note
+        self._introduce = introduce
         self._target = hash32(remote_public_key)
         self._scope = Scope(environment.schedule)
         self._known = Lane(KNOWN_LANE)
@@ -99,8 +101,12 @@ class Handshakes:
         """Begin. Nothing is called back before it returns."""
         ephemeral = KeyPair.from_seed(self._environment.rng.randbytes(32))
         self._handshake = Handshake("IK", True, self._key_pair, self._remote_public_key, NS_PEER_HANDSHAKE, ephemeral)
+        payload = self._payload
+        if self._introduce is not None:
+            greeting = self._introduce(PublicKey(self._remote_public_key), ephemeral.public_key, None)
+            payload = replace(payload, greeting=greeting)
         try:
-            self._noise = self._handshake.write(self._payload.encode())
+            self._noise = self._handshake.write(payload.encode())
         except HandshakeError as error:
             self._scope.after(0, partial(self._end, Failure(Reason.HANDSHAKE_INVALID, str(error))))
             return

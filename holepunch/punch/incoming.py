@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
     from holepunch.address import Address
     from holepunch.core import Role
-    from holepunch.punch.environment import Environment
+    from holepunch.punch.environment import Environment, Introduce
+    from holepunch.punch.messages import Greeting
     from holepunch.secure.noise import Session
     from holepunch.signaller import Cancel
 
@@ -63,6 +64,7 @@ class Listening:
     relays: tuple[RelayInfo, ...] = ()
     relaying: RelayChoice = NO_RELAY
     """The blind relays that may carry connections."""
+    introduce: Introduce | None = None
     relay_addresses: tuple[Address, ...] = ()
     is_relay: Callable[[Address], bool] = lambda _: False
 
@@ -86,6 +88,7 @@ class Incoming:
     __slots__ = (
         "_connected",
         "_environment",
+        "_ephemeral",
         "_handshake",
         "_listening",
         "_local_id",
@@ -136,6 +139,7 @@ class Incoming:
         self._wanted: RelayThrough | None = None
         self.id = id
         self.arrival = arrival
+        self._ephemeral = b""
         self.payload = NoisePayload()
         self.finished = False
 
@@ -151,6 +155,7 @@ class Incoming:
             self.payload = NoisePayload.decode(self._handshake.read(noise))
         except (HandshakeError, DecodeError):
             return False
+        self._ephemeral = noise[:32]
         return True
 
     # -- the reply
@@ -216,7 +221,15 @@ class Incoming:
             secret_stream=True,
             relay_through=self._wanted,
             relay_addresses=listening.relay_addresses or None,
+            greeting=self._greeting(),
         )
+
+    def _greeting(self) -> Greeting | None:
+        """Only for a client that greeted: the others know nothing of it."""
+        introduce, theirs = self._listening.introduce, self.payload.greeting
+        if introduce is None or theirs is None:
+            return None
+        return introduce(self.remote_public_key, self._ephemeral, theirs)
 
     # -- the ways in
 
@@ -307,8 +320,8 @@ class Incoming:
 
     def _on_paired(self, route: tuple[Role, Address], remote_id: int) -> None:
         local_id, way = self._local_id, self._way
-        if self.finished or self._connected or local_id is None or way is None:
-            return
+        assert local_id is not None  # the way was started with one
+        assert way is not None
         self._connected = True
         way.on_settled = self._settled
         self._environment.streams.connect(local_id, *route, remote_id)
@@ -355,6 +368,8 @@ class Incoming:
         if self.finished or self._connected or local_id is None or udx is None:
             return False
         self._connected = True
+        if self._way is not None:
+            self._way.end()
         if self._puncher is not None:
             self._puncher.give_away(role)
         self._environment.streams.connect(local_id, role, address, udx.id)
@@ -373,7 +388,7 @@ class Incoming:
 
     def _release(self) -> None:
         self._scope.close()
-        if self._way is not None and not self._way.paired:
+        if self._way is not None and self._way.pending:
             self._way.end()
         if self._puncher is not None:
             self._puncher.close()

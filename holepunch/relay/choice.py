@@ -45,6 +45,13 @@ class RelayChoice:
             raise ValueError("relay_policy 'require' needs relay_through")
         return cls(keys, policy)
 
+    def but(self, relay_through: bytes | str | Iterable[bytes | str] | None, policy: RelayPolicy | None) -> RelayChoice:
+        """This one, with what is given in its place. Raises ``ValueError`` as `parse` does."""
+        if relay_through is None and policy is None:
+            return self
+        keys = self.keys if relay_through is None else relay_through
+        return RelayChoice.parse(keys, self.policy if policy is None else policy)
+
     def pick(self, rng: Random, *, but: bytes = b"") -> PublicKey | None:
         """One of the relays, if any may be used. ``but``: the peer, which cannot relay to itself."""
         keys = [key for key in self.keys if key != but]

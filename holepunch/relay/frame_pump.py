@@ -9,21 +9,24 @@ import trio
 from holepunch.relay.protomux import Protomux
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from holepunch.stream import EncryptedStream
 
 __all__ = ["FramePump"]
 
 
 class FramePump:
-    """`run` in a task; call `wake` after the mux was told to send something from elsewhere."""
+    """A mux and its stream. `run` it in a task."""
 
     def __init__(self, stream: EncryptedStream) -> None:
         self.mux = Protomux()
+        self.mux.on_outgoing = self._wake
         self._stream = stream
         self._news = trio.Event()
         self._ending = False
 
-    def wake(self) -> None:
+    def _wake(self) -> None:
         self._news.set()
 
     def end(self) -> None:
@@ -31,8 +34,9 @@ class FramePump:
         self._ending = True
         self._news.set()
 
-    async def run(self) -> bool:
-        """Until the stream is over, and closed. True when it ended in order, whoever ended it."""
+    async def run(self, on_end: Callable[[bool], None] | None = None) -> bool:
+        """Until the stream is over, and closed. True when it ended in order, whoever ended it; ``on_end`` is told that
+        before the channels are closed."""
         in_order = False
         try:
             async with self._stream, trio.open_nursery() as nursery:
@@ -40,8 +44,11 @@ class FramePump:
                 in_order = await self._receive()
                 nursery.cancel_scope.cancel()
         finally:
+            in_order = in_order or self._ending
+            if on_end is not None:
+                on_end(in_order)
             self.mux.close()
-        return in_order or self._ending
+        return in_order
 
     async def _receive(self) -> bool:
         mux = self.mux
@@ -56,8 +63,6 @@ class FramePump:
             if mux.failed is not None or mux.paused:
                 self._stream.destroy(mux.failed or BufferError("too much waits for channels that are not open"))
                 return False
-            if mux.outgoing:
-                self._news.set()
 
     async def _send(self) -> None:
         mux = self.mux

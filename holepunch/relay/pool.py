@@ -120,9 +120,8 @@ class RelayConnection:
         if pairing.key not in self._pairings:
             return
         self._forget(pairing)
-        if self._client is not None and self._pump is not None:
+        if self._client is not None:
             self._client.unpair(*pairing.key)
-            self._pump.wake()
 
     def _forget(self, pairing: Pairing) -> None:
         del self._pairings[pairing.key]
@@ -132,9 +131,7 @@ class RelayConnection:
 
     def _request(self, pairing: Pairing) -> None:
         assert self._client is not None
-        assert self._pump is not None
         self._client.pair(pairing.is_initiator, pairing.token, pairing.stream_id, partial(self._on_paired, pairing))
-        self._pump.wake()
 
     def _on_paired(self, pairing: Pairing, remote_id: int) -> None:
         pairing.stop_timeout()
@@ -152,7 +149,6 @@ class RelayConnection:
         self._pool.spawn(self._pump.run)
         for pairing in list(self._pairings.values()):
             self._request(pairing)
-        self._pump.wake()
 
     def _on_closed(self) -> None:
         self._end("the relay ended the connection, or is none")

@@ -40,6 +40,8 @@ class Protomux:
 
     def __init__(self) -> None:
         self.outgoing: list[bytes] = []
+        self.on_outgoing: Callable[[], None] | None = None
+        """Called when there is something to send: a message on one stream may be answered on others."""
         self.failed: DecodeError | None = None
         self._local: list[Channel | None] = []
         self._free: list[int] = []
@@ -297,7 +299,7 @@ class Protomux:
 
     def send(self, item: Item) -> None:
         if not self._corked:
-            self.outgoing.append(item.encode())
+            self._emit(item.encode())
             return
         if self._batch_size >= MAX_BATCH:
             self._send_batch()
@@ -307,7 +309,12 @@ class Protomux:
     def _send_batch(self) -> None:
         collected, self._batch, self._batch_size = self._batch, [], 0
         if collected:
-            self.outgoing.append(frames.batch(collected))
+            self._emit(frames.batch(collected))
+
+    def _emit(self, frame: bytes) -> None:
+        self.outgoing.append(frame)
+        if self.on_outgoing is not None:
+            self.on_outgoing()
 
 
 def _weight(payloads: Sequence[bytes]) -> int:

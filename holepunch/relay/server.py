@@ -49,7 +49,7 @@ class Limits:
     """Requests that wait for their counterpart."""
     links: int = 256
     """Streams that are forwarded for it."""
-    rate: float = 16 << 20
+    rate: float = 16e6
     """Bytes per second that it may send through them."""
     sessions: int = 4
     """Connections; a client that lost its network may come back before the old one is noticed to be dead."""
@@ -259,7 +259,8 @@ class RelayServer:
         pairing = self._pairings.get(request.token)
         client, limits = session.client, self._limits
         taken = pairing is not None and request.is_initiator in pairing.waiting
-        if taken or client.pending >= limits.pending or client.links >= limits.links:
+        full = client.pending >= limits.pending or client.pending + client.links >= limits.links
+        if taken or full:
             # silence, as in Node; the client gives up by itself
             self._counters.pairings_refused += 1
             return

@@ -29,6 +29,9 @@ MAX_FRAME = 0xFFFFFF - OVERHEAD
 DATAGRAM_OVERHEAD = 8 + bindings.crypto_secretbox_MACBYTES
 """What `SecretStream.seal` adds: a counter of 8 bytes, and a MAC."""
 
+MAX_CONTROLS = 256
+"""Control frames that are decrypted before one of them is taken. They are rare, a flood of them is an attack."""
+
 HEADER = 32 + HEADER_SEED
 COUNTERS = 1 << 64
 
@@ -182,6 +185,8 @@ class SecretStream:
             self._offset = end
             if self.controls is not None and self._receiver.control:
                 self.control_bytes_received += LENGTH + size
+                if len(self.controls) >= MAX_CONTROLS:
+                    raise DecodeError(f"{MAX_CONTROLS} control frames in a row")
                 self.controls.append(message)
                 continue
             self.message_bytes_received += LENGTH + size

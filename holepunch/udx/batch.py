@@ -97,11 +97,12 @@ class Batch:
         self._payload = payload
         self._headers = bytearray(HEADER_SIZE * count)
         self._words = memoryview(self._headers).cast("I")
-        heads, body = memoryview(self._headers), memoryview(payload)
-        iov: list[Buffer] = [b""] * (2 * count)
-        iov[0::2] = [heads[at : at + HEADER_SIZE] for at in range(0, HEADER_SIZE * count, HEADER_SIZE)]
-        iov[1::2] = [body[at : at + size] for at in range(0, size * count, size)]
-        self._iov = iov
+        self._iov: list[Buffer] = [self._headers, payload]
+        if count > 1:
+            heads, body = memoryview(self._headers), memoryview(payload)
+            self._iov *= count
+            self._iov[0::2] = [heads[at : at + HEADER_SIZE] for at in range(0, HEADER_SIZE * count, HEADER_SIZE)]
+            self._iov[1::2] = [body[at : at + size] for at in range(0, size * count, size)]
 
     @property
     def end(self) -> int:

@@ -162,15 +162,22 @@ class Bbr:
         self._aggregate = self._last_aggregate = 0.0
         self._aggregate_rounds = 0
 
+    @property
+    def probing_rtt(self) -> bool:
+        """The window is kept small on purpose: what is delivered now says nothing about the bandwidth."""
+        return self.mode is Mode.PROBE_RTT
+
     def on_ack(self, sample: Sample, newly_lost: int, delivered: int, in_flight: int, now: float) -> None:
         """``delivered`` in total, ``in_flight`` after this acknowledgement and the losses it showed."""
         new_round = self._update_round(sample, delivered)
         self._update_bandwidth(sample)
         self._update_aggregation(sample, new_round, now)
-        self._update_cycle(in_flight, in_flight + sample.newly_delivered + newly_lost, newly_lost > 0, now)
-        if new_round and not self.filled and not sample.app_limited:
-            self._check_full_pipe()
-        self._check_drain(in_flight, now)
+        if self.mode is Mode.PROBE_BW:
+            self._update_cycle(in_flight, in_flight + sample.newly_delivered + newly_lost, newly_lost > 0, now)
+        else:
+            if new_round and not self.filled and not sample.app_limited:
+                self._check_full_pipe()
+            self._check_drain(in_flight, now)
         self._update_min_rtt(sample, new_round, delivered, in_flight, now)
         self._update_ceiling(sample, newly_lost, new_round, in_flight)
         self._set_pacing_rate(self._pacing_gain())
@@ -249,8 +256,6 @@ class Bbr:
         self._aggregate = max(self._aggregate, min(self._epoch_acked - expected, self.window))
 
     def _update_cycle(self, in_flight: int, before: int, losing: bool, now: float) -> None:
-        if self.mode is not Mode.PROBE_BW:
-            return
         gain = CYCLE[self._cycle_index]
         over = now - self._cycle_at > self._model_rtt()
         if gain > 1.0:

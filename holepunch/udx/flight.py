@@ -110,7 +110,7 @@ class Flight:
         return self.una == self.next
 
     def mark_app_limited(self) -> None:
-        """There was room for more than the application had to send (draft section 3.4)."""
+        """Less is sent than the path may take: deliveries do not show its bandwidth (draft section 3.4)."""
         self._app_limited_until = self.delivered + self.size or 1
 
     @property
@@ -142,12 +142,16 @@ class Flight:
         """Everything below ``ack`` arrived."""
         if ack <= self.una:
             return
-        for start, end in self.sacked.gaps(self.una, ack):
-            self._deliver(start, end, now, rtt)
-        self.sacked.remove(self.una, ack)
-        self.lost.remove(self.una, ack)
+        if self.sacked.total:
+            for start, end in self.sacked.gaps(self.una, ack):
+                self._deliver(start, end, now, rtt)
+            self.sacked.remove(self.una, ack)
+        else:
+            self._deliver(self.una, ack, now, rtt)
+        if self.lost.total:
+            self.lost.remove(self.una, ack)
         self.una = ack
-        self._blind = self._blind and len(self.sacked) > 0
+        self._blind = self._blind and self.sacked.total > 0
         gone = 0
         while gone < len(self._runs) and self._runs[gone].end <= ack:
             gone += 1
@@ -223,7 +227,7 @@ class Flight:
 
     def detect_losses(self, recovering: bool, rtt: Rtt, now: float) -> tuple[list[tuple[int, int]], float]:
         """The packets found lost now, and when to look again (``math.inf``: only at the next delivery)."""
-        if self._rack is None:
+        if self._rack is None or self.empty:
             return [], math.inf
         rack_at, rack_number = self._rack
         allowed = self._rack_rtt + self._reordering_allowance(recovering, rtt)

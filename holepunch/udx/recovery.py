@@ -20,6 +20,8 @@ __all__ = ["MAX_TIMEOUTS", "Recovery"]
 
 MAX_TIMEOUTS: Final = 7
 """Consecutive retransmission timeouts without progress after which the peer is taken for dead (udx.md section 6)."""
+STALL_TIMEOUTS: Final = 2
+"""Those after which the path is doubted, about 3 s after the packet left."""
 BACKOFF: Final = 2.0
 """After one timeout the next comes after twice the usual time; it does not double again (udx.md section 7)."""
 SHORTEST_TAIL_PROBE: Final = 0.01
@@ -33,6 +35,7 @@ class Recovery:
         "_progress",
         "_recovery_end",
         "_reorder_at",
+        "_revived",
         "_rto_at",
         "_since",
         "_tail_probe_at",
@@ -64,10 +67,21 @@ class Recovery:
         """Packets from this number on took the present path."""
         self._progress = first
         self._timeouts = 0
+        self._revived = 0
+        """How many timeouts there had been when the last sign of life came."""
         self._recovery_end: int | None = None
         self._tail_probe_spent = False
         """One per round-trip sample."""
         self._rto_at = self._tail_probe_at = self._reorder_at = math.inf
+
+    @property
+    def stalled(self) -> bool:
+        """So long nothing has got through that the path may be gone."""
+        return self._timeouts - self._revived >= STALL_TIMEOUTS
+
+    def revive(self) -> None:
+        """Something arrived, if not what is waited for."""
+        self._revived = self._timeouts
 
     def restart(self, now: float) -> None:
         """The path is another one now: nothing learned about the old one holds (RFC 9000 section 9.4)."""
@@ -95,13 +109,15 @@ class Recovery:
             self._tail_probe_spent = False
         if flight.una > self._progress:
             self._progress = flight.una
-            self._timeouts = 0
+            self._timeouts = self._revived = 0
         self._settle_mtu()
         if self._recovery_end is not None and flight.una >= self._recovery_end:
             self._recovery_end = None
             self.congestion.on_recovered()
         lost = self._detect_losses(sample.newly_delivered, now)
         self.congestion.on_ack(sample, lost, flight.delivered, flight.size, now)
+        if self.congestion.probing_rtt:
+            flight.mark_app_limited()
         self._rto_at = math.inf if flight.empty else now + self.rtt.rto
         self._arm_tail_probe(now)
 

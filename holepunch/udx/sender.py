@@ -28,6 +28,9 @@ ASSUMED_WINDOW: Final = 4 * 1024 * 1024
 
 _POOL = BatchPool()
 
+MAX_KEPT: Final = 16384
+"""Packets kept until acknowledged, 24 MB at most: a peer may offer any window, and SACK all but the oldest packet."""
+
 
 class Path(NamedTuple):
     """Where packets from the number ``since`` on go, and with which stream id (udx.md section 9)."""
@@ -221,7 +224,7 @@ class Sender:
                     self._pace_at = self._pacer.ready_at()
         if not unsent and not flight.lost.total and flight.size < recovery.congestion.window:
             flight.mark_app_limited()
-        if not self._window or self._zero_at < math.inf:
+        if not self._window or self._idle_on_zero_window or self._zero_at < math.inf:
             self._watch_zero_window(unsent > 0, now)
         if len(out) == before:
             return False
@@ -241,7 +244,8 @@ class Sender:
     def _peer_room(self, in_flight: int) -> int:
         """How many more packets the peer's window takes; a window smaller than a packet takes one."""
         packets = self._window // self.payload_size or (1 if self._window else 0)
-        return max(packets - in_flight, 0)
+        kept = self.recovery.flight.next - self.recovery.flight.una
+        return max(min(packets - in_flight, MAX_KEPT - kept), 0)
 
     def _send_again(self, most: int, turn: Turn) -> int:
         """Lost packets leave first, the oldest before the others, and whatever the peer's window says."""

@@ -53,6 +53,7 @@ class UdxStream:
         "_readable_told",
         "_receiver",
         "_sender",
+        "_stalled",
         "closed",
         "error",
         "events",
@@ -80,6 +81,7 @@ class UdxStream:
         self._end_told = False
         self._drained = False
         self._queue_full = False
+        self._stalled = False
         self._interval: float | None = None
         self._heartbeat_at = math.inf
         self._deadline = math.inf
@@ -250,6 +252,11 @@ class UdxStream:
         """
         if not self.closed:
             self._inbound.receive(view, segment, now)
+            if self._stalled:
+                self._stalled = False
+                self._sender.recovery.revive()
+                self.events.append(Event.REVIVED)
+                self.send_last_again()
             if self._inbound.destroyed:
                 self._close(Reset())
 
@@ -295,6 +302,9 @@ class UdxStream:
             # only the ACK of our END is missing: the peer has closed and cannot repeat it (udx.md section 5)
             clean = sender.only_end_missing and self._receiver.ended
             self._close(None if clean else TimedOut())
+        elif sender.recovery.stalled and not self._stalled:
+            self._stalled = True
+            self.events.append(Event.STALLED)
         elif now >= self._heartbeat_at and self._interval is not None:
             self._heartbeat_at = now + self._interval
             self._send_control(HEARTBEAT)

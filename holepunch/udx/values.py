@@ -39,6 +39,8 @@ class Event(Enum):
     WRITABLE = "the queue that was full has room again"
     MESSAGE = "an unordered message arrived"
     ROUTE_CHANGED = "everything sent to the old route is acknowledged"
+    STALLED = "nothing was acknowledged through two retransmission timeouts: the path may be gone"
+    REVIVED = "a packet came in again"
     ENDED = "the remote's end is reached: what can be taken now is all there will be"
     DRAINED = "everything written is acknowledged, the end included"
     CLOSED = "no packet will be sent or accepted any more; `error` says why"

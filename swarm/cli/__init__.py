@@ -28,6 +28,7 @@ COMMANDS = (
     "testnet",
     "node",
     "bootstrap",
+    "relay",
 )
 """In the order in which the help lists them."""
 

@@ -33,6 +33,8 @@ CHECKS_DEADLINE = 9.0
 DIAL_DEADLINE = 15.0
 """Seconds, from the start, after which a dial is given up."""
 RESOLVE_DEADLINE = 4.0
+WITNESS_DEADLINE = 1.5
+"""Seconds for nodes to answer, and to reach this one where they can. Those who cannot would take four."""
 MORE_WITNESSES = 8
 """Nodes that are asked where they see this one, besides those that bootstrapping met."""
 
@@ -191,9 +193,15 @@ def reach(report: Report) -> list[tuple[str, str, str]]:
 
 
 async def examine(
-    dht: DHT, network: Network, bootstrap: Sequence[str], stun: Sequence[str], peer: PublicKey | None = None
+    dht: DHT,
+    network: Network,
+    bootstrap: Sequence[str],
+    stun: Sequence[str],
+    peer: PublicKey | None = None,
+    *,
+    deadline: float = DIAL_DEADLINE,
 ) -> Report:
-    """Find out everything, in 9 s, and 15 s with a peer to dial. ``dht`` runs on ``network``."""
+    """Find out everything, within 9 s, or ``deadline`` with a peer to dial. ``dht`` runs on ``network``."""
     started = trio.current_time()
     report = Report(dht.nat)
     with trio.move_on_at(started + CHECKS_DEADLINE):
@@ -212,7 +220,7 @@ async def examine(
     report.reachable = dht.reachable
     if peer is not None and report.reachable:
         report.peer = PeerResult(peer)
-        with trio.move_on_at(started + DIAL_DEADLINE):
+        with trio.move_on_at(started + deadline):
             await _dial(report.peer, dht)
     report.nat = dht.nat
     report.nodes = len(dht.node.node.table)
@@ -256,9 +264,11 @@ async def _join(dht: DHT) -> None:
         await dht.bootstrapped()
     except BootstrapError:
         return
-    async with trio.open_nursery() as nursery:
-        for address in dht.node.node.latest(MORE_WITNESSES):
-            nursery.start_soon(dht.ping, address)
+    with trio.move_on_after(WITNESS_DEADLINE):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(dht.check_firewall)
+            for address in dht.node.node.latest(MORE_WITNESSES):
+                nursery.start_soon(dht.ping, address)
 
 
 async def _dial(result: PeerResult, dht: DHT) -> None:

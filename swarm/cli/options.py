@@ -86,10 +86,8 @@ class Settings:
     def swarm(self, identity: KeyPair | None = None, **more: Any) -> Swarm:
         from swarm import Swarm
 
-        if self.relays:
-            raise click.UsageError("this version cannot connect through relays")
         with _told_to_the_user():
-            return Swarm(identity or self.identity, **self._network(), **more)
+            return Swarm(identity or self.identity, relay_through=self.relays, **self._network(), **more)
 
     def dht(self, *, first: bool = False, **more: Any) -> DHT:
         """``first``: of a DHT of its own, so it asks no other."""
@@ -99,7 +97,7 @@ class Settings:
         if first:
             network["bootstrap"] = ()
         with _told_to_the_user():
-            return DHT(**network, **more)
+            return DHT(key_pair=self.identity, relay_through=self.relays, **network, **more)
 
     def _network(self) -> dict[str, Any]:
         network: dict[str, Any] = {"host": self.host, "port": self.port}
@@ -128,7 +126,7 @@ _OPTIONS = (
         type=KEY,
         multiple=True,
         envvar="SWARM_RELAY",
-        help="The public key of a relay for when no direct connection can be made; may be repeated.",
+        help="The public key of a relay that carries connections until, or unless, they are direct; may be repeated.",
     ),
     click.option(
         "--host", default="0.0.0.0", envvar="SWARM_HOST", show_default=True, help="The local address to listen on."

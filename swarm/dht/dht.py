@@ -21,6 +21,8 @@ from holepunch.keys import KeyPair, PublicKey, hash32
 from holepunch.nat.stun import StunServer
 from holepunch.punch.environment import Environment, ProbeTable
 from holepunch.punch.limits import RandomPunchLimit
+from holepunch.relay.choice import RelayChoice, RelayPolicy
+from holepunch.relay.pool import RelayPool
 from holepunch.udp.system import SystemNetwork
 from swarm.awaiting import Replies, Waiters
 from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP, BootstrapHost, Resolver
@@ -30,6 +32,7 @@ from swarm.dht.hypernode import HyperNode
 from swarm.dht.listener import Listener, Listening, decide
 from swarm.dht.messages import PutError
 from swarm.dht.node import Event
+from swarm.dht.relay import Relay
 from swarm.dht.surroundings import Surroundings, parse_servers
 from swarm.errors import BootstrapError, StorageError
 
@@ -40,13 +43,15 @@ if TYPE_CHECKING:
     from holepunch.core import Random, Schedule
     from holepunch.errors import ConnectError
     from holepunch.nursery import Background
+    from holepunch.relay.server import Limits
     from holepunch.signaller import Cancel
     from holepunch.udp import Network
     from swarm.connection import Connection
-    from swarm.dht.listener import Admit
+    from swarm.dht.listener import Admit, OnOutsider
     from swarm.dht.messages import MutableValue
     from swarm.dht.operations import ImmutableFound, MutableFound, PeerFound, PeersFound, Stored
     from swarm.dht.rpc import Reply
+    from swarm.membership import Membership
     from swarm.nat import Nat
 
 __all__ = ["DHT"]
@@ -78,6 +83,8 @@ class DHT:
         firewalled: bool = True,
         public_host: str | None = None,
         stun_servers: Iterable[str] = (),
+        relay_through: bytes | str | Iterable[bytes | str] | None = None,
+        relay_policy: RelayPolicy = "prefer-direct",
         network: Network | None = None,
         rng: Random | None = None,
     ) -> None:
@@ -86,8 +93,9 @@ class DHT:
         ``port`` 0 is any free one; another is bound exactly. ``ephemeral``: True never stores for others, False does as
         soon as the own address is known, None after 20 minutes of being reachable. ``public_host``: the own public IPv4
         address, for a node that is to be a bootstrap node: it stores at once. ``stun_servers``: ``"host:port"``, asked
-        for the own address besides DHT nodes; needed only where these are fewer than four. Raises ``ValueError`` for
-        what is malformed.
+        for the own address besides DHT nodes; needed only where these are fewer than four. ``relay_through``: public
+        keys of blind relays, for connections in both directions (see `holepunch.relay.choice.RelayPolicy` for
+        ``relay_policy``). Raises ``ValueError`` for what is malformed.
         """
         if isinstance(bootstrap, str):
             raise TypeError(f"bootstrap is a list of strings, got one string: {bootstrap!r}; write [{bootstrap!r}]")
@@ -101,6 +109,7 @@ class DHT:
         self._ephemeral = ephemeral
         self._firewalled = firewalled
         self._public_host = None if public_host is None else _check_host(public_host)
+        self.relaying = RelayChoice.parse(relay_through, relay_policy)
         self._endpoint = Endpoint(self._network, _check_host(host), self._rng)
         self._surroundings = Surroundings(self._endpoint, parse_servers(stun_servers))
         self._hyper: HyperNode
@@ -108,7 +117,7 @@ class DHT:
         self._waiters = Waiters("DHT")
         self._stack = AsyncExitStack()
         self._nursery: Background
-        self._listeners: dict[bytes, Listener] = {}
+        self._listeners: dict[bytes, Listener | Relay] = {}
         self._reached = trio.Event()
         self._unreachable: BootstrapError | None = None
         self._suspended_port: int | None = None
@@ -166,6 +175,9 @@ class DHT:
             probes,
             RandomPunchLimit(),
             self._rng,
+            relays=RelayPool(
+                self._dial_relay, self._nursery.start_soon, endpoint.schedule, self.default_key_pair.public_key
+            ),
             stun=self._surroundings.stun_witnesses(self._nursery),
         )
         endpoint.on_datagram = self._hyper.receive
@@ -193,6 +205,16 @@ class DHT:
         """What is known now of the own addresses and the NAT in front of them."""
         self._waiters.check()
         return self._surroundings.nat()
+
+    async def check_firewall(self) -> None:
+        """Find out now whether strangers reach this node; `nat` tells. (It finds out by itself, but takes its time.)"""
+
+        def begin(done: Callable[[bool], None], _: object) -> None:
+            self._hyper.node.reachability.update(True, done)
+
+        self._waiters.check()
+        self._endpoint.now()
+        await self._waiters.ask(begin)
 
     async def ask_stun(self, server: str) -> Address | None:
         """Where a STUN server, ``"host:port"``, sees this node now; None when it does not say within 4 s."""
@@ -389,17 +411,26 @@ class DHT:
 
     # -- connections -------------------------------------------------------------------------------------------------
 
-    async def connect(self, key: bytes | str, *, key_pair: KeyPair | None = None) -> Connection:
+    async def connect(
+        self,
+        key: bytes | str,
+        *,
+        key_pair: KeyPair | None = None,
+        relay_through: bytes | str | Iterable[bytes | str] | None = None,
+        relay_policy: RelayPolicy | None = None,
+    ) -> Connection:
         """Dial one peer. Raises `ConnectError`, which says what was tried, and `BootstrapError`.
 
-        Each call makes a connection of its own; `Swarm.connect` shares the one there is.
+        Each call makes a connection of its own; `Swarm.connect` shares the one there is. The relay arguments replace
+        those of the node.
         """
+        relaying = self.relaying.but(relay_through, relay_policy)
         public_key = PublicKey.parse(key)
         pair = key_pair or self.default_key_pair
         if public_key == pair.public_key:
             raise ValueError("a DHT node does not connect to its own public key")
         await self.bootstrapped()
-        return await self._waiters.ask(lambda done, fail: self.dial(pair, public_key, (), done, fail).cancel)
+        return await self._waiters.ask(lambda done, fail: self.dial(pair, public_key, (), done, fail, relaying).cancel)
 
     def dial(
         self,
@@ -408,18 +439,71 @@ class DHT:
         relays: Sequence[Address],
         on_open: Callable[[Connection], None],
         on_failed: Callable[[ConnectError], None],
+        relaying: RelayChoice | None = None,
+        membership: Membership | None = None,
     ) -> Dialling:
         """`connect` for callers that do not wait."""
-        return Dialling(self._endpoint, self._environment, key_pair, public_key, relays, on_open, on_failed)
+        relaying = self.relaying if relaying is None else relaying
+        return Dialling(
+            self._endpoint,
+            self._environment,
+            key_pair,
+            public_key,
+            relays,
+            on_open,
+            on_failed,
+            relaying,
+            membership,
+        )
+
+    def _dial_relay(
+        self, key: PublicKey, on_open: Callable[[Connection], None], on_failed: Callable[[Exception], None]
+    ) -> Cancel:
+        # a relay must be reached without a relay
+        return self.dial(self.default_key_pair, key, (), on_open, on_failed, RelayChoice(policy="forbid")).cancel
+
+    async def relay(self, key_pair: KeyPair | None = None, *, limits: Limits | None = None) -> Relay:
+        """Be a blind relay under a key, the node's own by default, which others give as ``relay_through``.
+
+        Returns after the first announcement.
+
+        This node should be reachable by everyone. Raises ``ValueError`` for a key that is listened for already, and
+        `BootstrapError`.
+        """
+        await self.bootstrapped()
+        pair = key_pair or self.default_key_pair
+        relay = Relay(
+            pair.public_key, self._endpoint, self._nursery, limits, lambda: self._listeners.pop(pair.public_key, None)
+        )
+
+        def begin(done: Callable[[None], None], _: object) -> None:
+            relay.listening = self.listening(
+                pair, relay.arrived, None, lambda: done(None), RelayChoice(policy="forbid")
+            )
+            self._listeners[pair.public_key] = relay
+
+        try:
+            await self._waiters.ask(begin)
+        except BaseException:
+            relay.close()
+            raise
+        return relay
 
     async def listen(
-        self, key_pair: KeyPair | None = None, *, allow: Callable[..., bool | Awaitable[bool]] | None = None
+        self,
+        key_pair: KeyPair | None = None,
+        *,
+        allow: Callable[..., bool | Awaitable[bool]] | None = None,
+        relay_through: bytes | str | Iterable[bytes | str] | None = None,
+        relay_policy: RelayPolicy | None = None,
     ) -> Listener:
         """Accept connections to a key: the node's own by default. Returns after the first announcement.
 
-        ``allow(public_key)``, which may be async, is asked about each peer; refused ones hear nothing. Raises
-        ``ValueError`` for a key that is listened for already, and `BootstrapError`.
+        ``allow(public_key)``, which may be async, is asked about each peer; refused ones hear nothing. The relay
+        arguments replace those of the node. Raises ``ValueError`` for a key that is listened for already, and
+        `BootstrapError`.
         """
+        relaying = self.relaying.but(relay_through, relay_policy)
         await self.bootstrapped()
         pair = key_pair or self.default_key_pair
         listener = Listener(pair.public_key, lambda: self._listeners.pop(pair.public_key, None))
@@ -429,7 +513,7 @@ class DHT:
             admit = lambda key, answer: ask(lambda allowed: answer(bool(allowed)), key, ())  # noqa: E731
 
         def begin(done: Callable[[None], None], _: object) -> None:
-            listener.listening = self.listening(pair, listener.arrived, admit, lambda: done(None))
+            listener.listening = self.listening(pair, listener.arrived, admit, lambda: done(None), relaying)
             self._listeners[pair.public_key] = listener
 
         try:
@@ -445,9 +529,24 @@ class DHT:
         on_open: Callable[[Connection], None],
         admit: Admit | None,
         on_announced: Callable[[], None],
+        relaying: RelayChoice | None = None,
+        membership: Membership | None = None,
+        on_outsider: OnOutsider = lambda key, why: None,
     ) -> Listening:
         """`listen` for callers that do not wait."""
-        return Listening(self._endpoint, self._environment, self._hyper, key_pair, on_open, admit, on_announced)
+        relaying = self.relaying if relaying is None else relaying
+        return Listening(
+            self._endpoint,
+            self._environment,
+            self._hyper,
+            key_pair,
+            on_open,
+            admit,
+            on_announced,
+            relaying,
+            membership,
+            on_outsider,
+        )
 
     async def _ask(self, begin: Callable[[Callable[[T], None]], Cancel]) -> T:
         self._waiters.check()

@@ -9,6 +9,8 @@ from holepunch.path.relayed import RelayedPath
 from holepunch.punch.dial import Dial
 from holepunch.relay.choice import NO_RELAY
 from swarm.connection import Connection
+from swarm.errors import NotAMember
+from swarm.proving import Proving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from holepunch.keys import KeyPair, PublicKey
     from holepunch.punch.environment import Environment, Established
     from holepunch.relay.choice import RelayChoice
+    from swarm.membership import Membership
 
 __all__ = ["Dialling", "connection_over"]
 
@@ -29,18 +32,29 @@ def connection_over(
     established: Established,
     on_open: Callable[[Connection], None],
     on_failed: Callable[[BaseException | None], None],
+    membership: Membership | None = None,
 ) -> Connection:
-    """Start the encrypted stream over a path that was found. Ends with exactly one of the two calls."""
+    """Start the encrypted stream over a path that was found. Ends with exactly one of the two calls.
+
+    ``membership``: what was told of it in the handshake, if it was.
+    """
     raw = endpoint.streams[established.local_id]
     connection = Connection(endpoint, raw, established.session, environment.rng)
+    greeting = established.remote_payload.greeting
+    if membership is not None and greeting is not None:
+        connection.agree_on_controls()
+        connection.tags = frozenset(greeting.tags)
 
     def opened() -> None:
         connection.on_open = connection.on_close = None
         on_open(connection)
 
-    connection.on_open = opened
-    connection.on_close = lambda: on_failed(connection.cause)
-    connection.start()
+    if membership is not None and membership.closed:
+        Proving(connection, membership, endpoint.schedule, on_open, on_failed).start(greeting)
+    else:
+        connection.on_open = opened
+        connection.on_close = lambda: on_failed(connection.cause)
+        connection.start()
     if established.relay is not None and not connection.is_closed:
         RelayedPath(endpoint, connection, established, established.relay, environment.rng)
     return connection
@@ -60,15 +74,25 @@ class Dialling:
         on_open: Callable[[Connection], None],
         on_failed: Callable[[ConnectError], None],
         relaying: RelayChoice = NO_RELAY,
+        membership: Membership | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._environment = environment
         self._on_open = on_open
         self._on_failed = on_failed
+        self._membership = membership
+        self._handed_out = False
         self._started = endpoint.now()
         self._connection: Connection | None = None
         self._dial = Dial(
-            environment, key_pair, public_key, on_connected=self._on_path, on_failed=on_failed, relays=relays
+            environment,
+            key_pair,
+            public_key,
+            on_connected=self._on_path,
+            on_failed=on_failed,
+            relays=relays,
+            relaying=relaying,
+            introduce=None if membership is None else membership.greet,
         )
         self._dial.start()
 
@@ -80,18 +104,27 @@ class Dialling:
     def cancel(self) -> None:
         """Give up, silently."""
         self._dial.close()
-        if self._connection is not None and not self._connection.opened:
+        if self._connection is not None and not self._handed_out:
             self._connection.on_open = self._connection.on_close = None
             self._connection.destroy()
 
     def _on_path(self, established: Established) -> None:
         self._connection = connection_over(
-            self._endpoint, self._environment, established, self._on_open, self._on_unconfirmed
+            self._endpoint,
+            self._environment,
+            established,
+            self._on_confirmed,
+            self._on_unconfirmed,
+            self._membership,
         )
+
+    def _on_confirmed(self, connection: Connection) -> None:
+        self._handed_out = True
+        self._on_open(connection)
 
     def _on_unconfirmed(self, cause: BaseException | None) -> None:
         attempt = self._dial.attempt
         attempt.stages.append(Stage("unconfirmed", self._endpoint.schedule.now - self._started, str(cause or "closed")))
-        error = ConnectError(Reason.NOT_CONFIRMED, attempt)
+        error = ConnectError(Reason.REFUSED if isinstance(cause, NotAMember) else Reason.NOT_CONFIRMED, attempt)
         error.__cause__ = cause
         self._on_failed(error)

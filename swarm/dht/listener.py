@@ -13,6 +13,7 @@ import trio
 from holepunch.punch import accept
 from swarm.arrivals import Arrivals
 from swarm.dht.dialling import connection_over
+from swarm.errors import NotAMember
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -22,15 +23,20 @@ if TYPE_CHECKING:
     from holepunch.keys import KeyPair, PublicKey
     from holepunch.nursery import Background
     from holepunch.punch.environment import Environment, Established
+    from holepunch.relay.choice import RelayChoice
     from swarm.connection import Connection
     from swarm.dht.hypernode import HyperNode
+    from swarm.membership import Membership
 
-__all__ = ["Admit", "Listener", "Listening", "decide"]
+__all__ = ["Admit", "Listener", "Listening", "OnOutsider", "decide"]
 
 logger = logging.getLogger(__name__)
 
 Admit = Callable[["PublicKey", Callable[[bool], None]], None]
 """Asked about each peer that has proven its key; says yes or no through the callable, now or within 3 s."""
+
+OnOutsider = Callable[["PublicKey", str], None]
+"""A peer, and what it failed at."""
 
 BACKLOG = 64
 """Accepted connections that wait for the application; the next one is closed."""
@@ -48,16 +54,27 @@ class Listening:
         on_open: Callable[[Connection], None],
         admit: Admit | None,
         on_announced: Callable[[], None],
+        relaying: RelayChoice,
+        membership: Membership | None = None,
+        on_outsider: OnOutsider = lambda key, why: None,
     ) -> None:
-        """Raises ``ValueError`` for a key that is listened for already."""
+        """``on_outsider``: a peer that did not prove the secret. Raises ``ValueError`` for a key that is listened for
+        already."""
         self._endpoint = endpoint
         self._environment = environment
         self._node = node
         self._on_open = on_open
         self._admit = admit
+        self._membership = membership
+        self._on_outsider = on_outsider
         self.public_key = key_pair.public_key
         self._core = accept.Listener(
-            environment, key_pair, on_connected=self._on_path, ask=self._ask if admit is not None else None
+            environment,
+            key_pair,
+            on_connected=self._on_path,
+            ask=self._ask if admit is not None else None,
+            relaying=relaying,
+            introduce=None if membership is None else membership.greet,
         )
         endpoint.now()
         self._announcer = node.listen(key_pair, self._core, on_announced)
@@ -83,10 +100,26 @@ class Listening:
 
     def _ask(self, question: accept.Question) -> None:
         assert self._admit is not None
-        self._admit(question.remote_public_key, partial(self._core.answer, question.id))
+        membership, greeting = self._membership, question.payload.greeting
+        if membership is not None and membership.closed and (greeting is None or not greeting.proves):
+            self._core.answer(question.id, False)
+            self._on_outsider(question.remote_public_key, "the peer has no secret")
+        else:
+            self._admit(question.remote_public_key, partial(self._core.answer, question.id))
 
     def _on_path(self, established: Established) -> None:
-        connection_over(self._endpoint, self._environment, established, self._on_open, lambda cause: None)
+        connection_over(
+            self._endpoint,
+            self._environment,
+            established,
+            self._on_open,
+            partial(self._on_unconfirmed, established.session.remote_public_key),
+            self._membership,
+        )
+
+    def _on_unconfirmed(self, public_key: PublicKey, cause: BaseException | None) -> None:
+        if isinstance(cause, NotAMember):
+            self._on_outsider(public_key, str(cause))
 
 
 class Listener:

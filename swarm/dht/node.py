@@ -320,7 +320,7 @@ class Node:
     def _on_reply(self, reply: Reply) -> None:
         if not self._passes_filter(reply.from_):
             return
-        self.reachability.witnesses.node(reply.from_, reply.to, reply.role)
+        self.reachability.witnessed(reply)
         if reply.id is None:
             self.reachability.sample_stranger(reply.from_, reply.to)
         else:

@@ -55,6 +55,11 @@ class Reachability:
             self._strangers.add(source)
             self.sample(to)
 
+    def witnessed(self, reply: Reply) -> None:
+        """A node answered, and told where it sees the socket that asked. Only the main one is of interest here."""
+        if reply.role == self._node.main_role:
+            self.witnesses.node(reply.from_, reply.to, reply.role)
+
     # judging
 
     def forget_check(self) -> None:

@@ -38,6 +38,10 @@ class Acceptor:
     def admit(self, public_key: bytes, decide: Callable[[bool], None]) -> None:
         """See `Policy.admit`."""
         dial = self._links.of(public_key)
+        if dial is not None and dial.state is State.OPEN:
+            # it would not ask if all went well: what is dead shows, and a path that only this side's NAT forgot is
+            # opened again
+            self._context.effects.keep_alive(dial.id)
         if dial is not None and dial.state is State.DIALLING and public_key < self._context.own_key:
             self._postpone(dial, public_key, decide)
         else:
@@ -100,7 +104,6 @@ class Acceptor:
         elif keeps_new(self._context.own_key, public_key, *existing.messages()):
             self._replace(existing, link)
         elif existing.state is State.OPEN:
-            self._context.effects.keep_alive(existing.id)
             self._context.effects.close(id, Reason.DUPLICATE_CONNECTION)
         else:
             self._park(existing, link)

@@ -141,6 +141,8 @@ class Dialler:
             self.retry.discard(peer)
         for peer in peers:
             link = self._links.of(peer.public_key)
+            if link is not None:
+                self.withdraw_successor(link)
             if link is not None and link.state is not State.OPEN and not link.waiters:
                 rival = self._links.take_rival(link)
                 self.withdraw(link, Reason.REFUSED)
@@ -155,6 +157,8 @@ class Dialler:
         self.queue.discard(peer)
         self.retry.discard(peer)
         link = self._links.of(peer.public_key)
+        if link is not None:
+            self.withdraw_successor(link)
         if link is not None and link.state is not State.OPEN:
             self._give_up(link, Reason.REFUSED)
         self.flushes.tried(peer.public_key)
@@ -176,17 +180,17 @@ class Dialler:
         if not self._context.running:
             return
         for peer in list(self.explicit):
-            if not self._has_place():
+            if not self.has_place():
                 break
             if self._is_due(peer):
                 self._dial(peer)
-        while self.queue and self._has_place() and self._has_room():
+        while self.queue and self.has_place() and self._has_room():
             self._dial(self.queue.pop())
         if not self._links.dialling and not self._has_room():
             self.flushes.release(True)
 
-    def _has_place(self) -> bool:
-        in_progress = sum(not link.by_application for link in self._links.dialling.values())
+    def has_place(self) -> bool:
+        in_progress = self._links.successors + sum(not link.by_application for link in self._links.dialling.values())
         return in_progress < self._context.limits.max_parallel
 
     def _has_room(self) -> bool:
@@ -256,12 +260,21 @@ class Dialler:
 
     def _opened(self, link: Link, messages: Messages) -> None:
         self._links.opened(link)
-        link.messages = messages
-        link.peer.connected(self._context.schedule.now)
-        self._context.counters.dialled += 1
         rival = self._links.take_rival(link)
         if rival is not None:
             self._context.effects.close(rival.id, Reason.DUPLICATE_CONNECTION)
+        self._hand_out(link, messages)
+
+    def adopt(self, link: Link, messages: Messages) -> None:
+        """A dial that the table does not know by its key is the connection now."""
+        link.state = State.OPEN
+        self._links.add(link)
+        self._hand_out(link, messages)
+
+    def _hand_out(self, link: Link, messages: Messages) -> None:
+        link.messages = messages
+        link.peer.connected(self._context.schedule.now)
+        self._context.counters.dialled += 1
         waiters, link.waiters = link.waiters, []
         self.welcome(link, waiters)
         self.run()
@@ -299,6 +312,13 @@ class Dialler:
             self._context.effects.close(link.id, reason)
         return link.waiters
 
+    def withdraw_successor(self, link: Link) -> None:
+        """Take back the dial that is to replace a connection."""
+        successor = self._links.take_successor(link)
+        if successor is not None:
+            self._context.counters.failed += 1
+            self._context.effects.close(successor.id, Reason.DUPLICATE_CONNECTION)
+
     def _give_up(self, link: Link, reason: Reason) -> None:
         """Take back a dial, and disappoint who waits for it."""
         rival = self._links.take_rival(link)
@@ -323,6 +343,7 @@ class Dialler:
 
     def remove(self, link: Link, error: Exception | None) -> None:
         """An open connection ended."""
+        self.withdraw_successor(link)
         self._links.remove(link)
         link.peer.last_error = error
         if link.is_initiator:
@@ -334,8 +355,11 @@ class Dialler:
     def closed(self, link: Link, error: Exception | None) -> None:
         """An open connection ended by itself. Only the side that dialled dials again: both at once would collide."""
         peer = link.peer
+        successor = self._links.take_successor(link)
         self.remove(link, error)
-        if link.is_initiator:
+        if successor is not None:
+            self._links.add(successor)
+        elif link.is_initiator:
             peer.disconnected(self._context.schedule.now)
             if self._context.running and peer.wanted:
                 self.retry.add(peer)
@@ -361,7 +385,9 @@ class Dialler:
         for link in self._links:
             if link.state is not State.OPEN:
                 self._give_up(link, reason)
-            elif close_open:
+                continue
+            self.withdraw_successor(link)
+            if close_open:
                 self._context.effects.close(link.id, reason)
                 self.remove(link, None)
         for peer in self._book:

@@ -87,5 +87,8 @@ class Effects(Protocol):
     def ask(self, question: int, public_key: PublicKey, topics: Sequence[Topic]) -> None:
         """Ask the application whether it allows this peer. Ends in `Policy.answer`, or counts as unanswered."""
 
+    def topics_changed(self) -> None:
+        """A topic was joined or left."""
+
     def emit(self, event: Event) -> None:
         """Report an event to whoever listens."""

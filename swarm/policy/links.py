@@ -50,12 +50,18 @@ class Link:
     """Called once, when this dial is a connection or has ended."""
     held: bool = False
     """A dial that opened, but will be replaced by the one that the peer began, if that opens in time."""
+    stalled: bool = False
+    """An open connection through which nothing gets at the moment."""
+    successor: Link | None = None
+    """The dial that is to replace it then."""
+    predecessor: Link | None = None
+    """What this dial is to replace."""
 
 
 class Links:
-    """Every link by id, and the one of each key. A rival is found by its id only."""
+    """Every link by id, and the one of each key. Rivals and successors are found by their id only."""
 
-    __slots__ = ("_by_id", "_by_key", "_last_id", "clients", "dialling", "servers")
+    __slots__ = ("_by_id", "_by_key", "_last_id", "clients", "dialling", "servers", "successors")
 
     def __init__(self) -> None:
         self._by_id: dict[int, Link] = {}
@@ -66,6 +72,7 @@ class Links:
         self.clients = 0
         """Dialled by this side, open or not."""
         self.servers = 0
+        self.successors = 0
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -116,6 +123,19 @@ class Links:
         postponed, link.postponed = link.postponed, []
         for action in postponed:
             action()
+
+    def add_successor(self, link: Link, successor: Link) -> None:
+        link.successor, successor.predecessor = successor, link
+        self._by_id[successor.id] = successor
+        self.successors += 1
+
+    def take_successor(self, link: Link) -> Link | None:
+        successor, link.successor = link.successor, None
+        if successor is not None:
+            successor.predecessor = None
+            del self._by_id[successor.id]
+            self.successors -= 1
+        return successor
 
     def add_rival(self, link: Link, rival: Link) -> None:
         link.rival = rival

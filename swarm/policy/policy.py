@@ -22,6 +22,7 @@ from swarm.policy.links import Links, State
 from swarm.policy.peers import PeerBook
 from swarm.policy.rendezvous import Rendezvous
 from swarm.policy.session import Session
+from swarm.policy.stalling import Stalls
 from swarm.stats import Accepted, Dialled, Stats
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Policy:
             backoffs,
             jitter,
         )
+        self._stalls = Stalls(self._context, self._links, self._dialler)
         self._finder = Finder(self._context, self._book, self._links, self._dialler)
         self._acceptor = Acceptor(self._context, self._book, self._links, self._gate, self._dialler)
 
@@ -146,6 +148,7 @@ class Policy:
         if len(rendezvous.sessions) == 1:
             self._topics.pop(topic, None)
             self._topics[topic] = rendezvous
+            self._context.effects.topics_changed()
         return session
 
     def leave(self, topic: Topic, on_left: Callable[[], None]) -> None:
@@ -155,6 +158,7 @@ class Policy:
             self._context.soon(on_left)
             return
         rendezvous.leave(on_left)
+        self._context.effects.topics_changed()
         self._dialler.unwanted(*[peer for peer in self._book if peer.drop_topic(topic) and not peer.wanted])
 
     def _drop(self, topic: Topic) -> None:
@@ -218,13 +222,29 @@ class Policy:
     def dial_opened(self, link: int, messages: Messages) -> None:
         """A dial became a connection: the peer's header verified."""
         entry = self._links.get(link)
-        if entry is not None and entry.state is State.DIALLING:
+        if entry is not None and entry.predecessor is not None:
+            self._stalls.opened(entry.predecessor, messages)
+        elif entry is not None and entry.state is State.DIALLING:
             self._dialler.opened(entry, messages)
 
     def dial_failed(self, link: int, error: ConnectError) -> None:
         entry = self._links.get(link)
-        if entry is not None and entry.state is State.DIALLING:
+        if entry is not None and entry.predecessor is not None:
+            self._stalls.failed(entry.predecessor, error)
+        elif entry is not None and entry.state is State.DIALLING:
             self._dialler.failed(entry, error)
+
+    def stalled(self, link: int) -> None:
+        """Nothing was acknowledged on an open connection for some seconds: its path may be gone."""
+        entry = self._links.get(link)
+        if entry is not None and entry.state is State.OPEN:
+            self._stalls.stalled(entry)
+
+    def revived(self, link: int) -> None:
+        """Something came from the peer again."""
+        entry = self._links.get(link)
+        if entry is not None:
+            self._stalls.revived(entry)
 
     def admit(self, public_key: bytes, decide: Callable[[bool], None]) -> None:
         """A peer's handshake came in. ``decide(False)``: it is to hear nothing."""

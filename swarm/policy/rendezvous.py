@@ -2,7 +2,7 @@
 
 Node: hyperswarm lib/peer-discovery.js. Two differences. There, peers that join at the same instant both look before
 either is stored, and miss each other until the next refresh; here a look-up follows the first announce, and a few
-more follow while nobody is found. And a refresh that failed is tried again within seconds, not after ten minutes.
+more follow within seconds. And a refresh that failed is tried again within seconds, not after ten minutes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ REFRESH_JITTER = 120.0
 """Seconds. Storing nodes keep a record for 13 minutes at least (hyperdht, stored-record limits)."""
 
 EARLY_LOOKUPS = (0.5, 2.0, 8.0)
-"""Seconds after the first refresh, each give or take a quarter, of further look-ups while nobody was found."""
+"""Seconds after the first refresh, each give or take a quarter, of further look-ups."""
+
+EARLY_AT_LEAST = 2
+"""So many of them are done even if somebody was found. A Node peer looks only once, so of it and us who join at one
+instant each may miss the other, while third peers are found; the last look-up is for who found nobody."""
 
 FIRST_RETRY = 2.0
 LAST_RETRY = 300.0
@@ -84,7 +88,7 @@ class Rendezvous:
         "_failures",
         "_finder",
         "_first",
-        "_found_any",
+        "_known",
         "_last_ok",
         "_nodes",
         "_on_empty",
@@ -132,7 +136,7 @@ class Rendezvous:
 
     def _start_over(self) -> None:
         self._first = True
-        self._found_any = False
+        self._known: set[bytes] = set()
         self._early: Entry | None = None
         self._early_base: float | None = None
         self._early_step = 0
@@ -200,8 +204,11 @@ class Rendezvous:
         if self._finder.is_self(public_key):
             return
         run.seen.add(public_key)
-        self._found_any = True
-        if not self.client:
+        news = public_key not in self._known
+        if len(self._known) < MAX_FOUND:
+            self._known.add(public_key)
+        # a further look is for who was missed; whom it merely sees again has a retry timer of its own
+        if not self.client or not (news or run.whole):
             return
         if run.room is not None and not self._finder.is_active(public_key):
             if run.room == 0:
@@ -262,7 +269,8 @@ class Rendezvous:
         self._settle(False)
 
     def _look_later(self) -> None:
-        if self._found_any or not self.client or self._early is not None or self._early_step == len(EARLY_LOOKUPS):
+        last = EARLY_AT_LEAST if self._known else len(EARLY_LOOKUPS)
+        if not self.client or self._early is not None or self._early_step >= last:
             return
         now = self._context.schedule.now
         if self._early_base is None:

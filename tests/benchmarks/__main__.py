@@ -1,4 +1,4 @@
-"""``python -m benchmarks [MEASURE ...]``: measure side by side with Node, print a table, write the page.
+"""``python -m benchmarks [MEASURE[=ROUNDS] ...]``: measure side by side with Node, print a table, write the page.
 
 Runs in a network namespace of its own where the system allows one, so that nothing but loopback is there. Whatever the
 figures say, it exits 0. The page is written only when everything was measured.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from .measures import MEASURES
 from .plot import plot
+from .programs import Failure
 from .report import page, table
 from .rows import Samples
 
@@ -37,25 +38,30 @@ def _enter_namespace() -> None:
     os.execvpe(inside[0], inside, {**os.environ, INSIDE: "1"})
 
 
-def main(names: list[str]) -> None:
-    unknown = set(names) - MEASURES.keys()
+def main(arguments: list[str]) -> None:
+    asked = dict(argument.partition("=")[::2] for argument in arguments) or dict.fromkeys(MEASURES, "")
+    unknown = asked.keys() - MEASURES.keys()
     if unknown:
         sys.exit(f"no such measure: {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
-    chosen = {name: measure for name, measure in MEASURES.items() if not names or name in names}
     samples: Samples = {}
     ends = time.monotonic() + TIME_LIMIT
-    complete = True
-    for name, measure in chosen.items():
-        for number in range(measure.rounds):
+    complete = not arguments
+    for name, times in asked.items():
+        measure, rounds = MEASURES[name], int(times or MEASURES[name].rounds)
+        for number in range(rounds):
             if time.monotonic() > ends:
-                print(f"out of time: {measure.rounds - number} rounds of {name} left out", file=sys.stderr)
+                print(f"out of time: {rounds - number} rounds of {name} left out", file=sys.stderr)
                 complete = False
                 break
-            print(f"\r{name}: round {number + 1} of {measure.rounds}   ", end="", file=sys.stderr, flush=True)
-            measure.run(samples)
+            print(f"\r{name}: round {number + 1} of {rounds}   ", end="", file=sys.stderr, flush=True)
+            try:
+                measure.run(samples)
+            except Failure as failure:
+                print(f"\n{name}: {failure}", file=sys.stderr)
+                complete = False
         print(file=sys.stderr)
     print(table(samples))
-    if complete and not names:
+    if complete:
         (DOCS / "benchmarks.svg").write_text(plot(samples))
         (DOCS / "benchmarks.md").write_text(page(samples))
 

@@ -18,16 +18,26 @@ const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1]
 const now = () => performance.now()
 
 let connection = null
-let onData = () => {}
+let early = []
+let onData = null
 let meet
 const met = new Promise((resolve) => (meet = resolve))
 
 swarm.on('connection', (stream) => {
   connection = stream
   stream.on('error', () => {})
-  stream.on('data', (data) => onData(data))
+  stream.on('data', (data) => (onData ? onData(data) : early.push(data)))
   meet()
 })
+
+// Hand what arrives to a command until it is done; what came before the command did is first.
+async function reading(command) {
+  await new Promise((done) => {
+    onData = command(done)
+    for (const data of early.splice(0)) onData(data)
+  })
+  onData = null
+}
 
 const drained = () => new Promise((resolve) => connection.once('drain', resolve))
 
@@ -60,48 +70,44 @@ const commands = {
     for (let i = 0; i < count; i++) if (!connection.write(data)) await drained()
   },
 
-  receive({ bytes }) {
-    return new Promise((resolve) => {
-      let count = 0
-      let began = 0
-      onData = (data) => {
-        if (count === 0) began = now()
-        count += data.length
-        if (count >= bytes) resolve({ seconds: (now() - began) / 1000 })
-      }
+  async receive({ bytes }) {
+    let count = 0
+    let began = 0
+    await reading((done) => (data) => {
+      if (count === 0) began = now()
+      count += data.length
+      if (count >= bytes) done()
+    })
+    return { seconds: (now() - began) / 1000 }
+  },
+
+  async echo({ bytes }) {
+    await reading((done) => (data) => {
+      connection.write(data)
+      bytes -= data.length
+      if (bytes <= 0) done()
     })
   },
 
-  echo({ bytes }) {
-    return new Promise((resolve) => {
-      onData = (data) => {
-        connection.write(data)
-        bytes -= data.length
-        if (bytes <= 0) resolve()
-      }
-    })
-  },
-
-  ping({ size, count }) {
+  async ping({ size, count }) {
     const data = randomBytes(size)
     const times = []
-    return new Promise((resolve) => {
-      let began = now()
-      let missing = size
-      onData = (piece) => {
+    let missing = size
+    let began = now()
+    await reading((done) => {
+      connection.write(data)
+      return (piece) => {
         missing -= piece.length
         if (missing > 0) return
         times.push((now() - began) * 1000)
-        if (times.length === count) {
-          times.sort((a, b) => a - b)
-          return resolve({ median: median(times), p99: times[Math.floor((count * 99) / 100)] })
-        }
+        if (times.length === count) return done()
         missing = size
         began = now()
         connection.write(data)
       }
-      connection.write(data)
     })
+    times.sort((a, b) => a - b)
+    return { median: median(times), p99: times[Math.floor((count * 99) / 100)] }
   },
 
   async listen() {

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["KINDS", "Program", "cpu_seconds", "memory", "peers", "testnet"]
+__all__ = ["KINDS", "Failure", "Program", "cpu_seconds", "memory", "peers", "testnet"]
 
 KINDS = ("node", "python")
 
@@ -24,6 +25,14 @@ TESTNETS = {
     "node": ["node", str(INTEROP / "testnet.js")],
     "python": [sys.executable, "-m", "swarm.cli", "testnet", "--json", "--nodes"],
 }
+
+
+PATIENCE = 60.0
+"""Seconds for one command."""
+
+
+class Failure(Exception):
+    """A program ended, hung, or said that a command failed."""
 
 
 class Program:
@@ -42,21 +51,26 @@ class Program:
     def begin(self, name: str, **options: Any) -> None:
         """Send one command; `end` gives its result. Several programs can be at work between the two."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": name, **options}).encode() + b"\n")
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(json.dumps({"do": name, **options}).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise Failure(f"{self._process.args!r} ended") from None
 
     def read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
+        if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
+            raise Failure(f"{self._process.args!r} said nothing for {PATIENCE:g} s")
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self._process.args!r} ended")
+            raise Failure(f"{self._process.args!r} ended")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
     def end(self) -> dict[str, Any]:
         answer = self.read()
         if "error" in answer:
-            raise RuntimeError(answer["error"])
+            raise Failure(answer["error"])
         result: dict[str, Any] = answer["result"]
         return result
 
@@ -69,7 +83,8 @@ class Program:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            pipe.close()
+            with suppress(BrokenPipeError):
+                pipe.close()
 
 
 @contextmanager

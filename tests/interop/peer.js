@@ -10,6 +10,7 @@ const { createHash } = require('crypto')
 const { createInterface } = require('readline')
 const DHT = require('hyperdht')
 const Hyperswarm = require('hyperswarm')
+const blindRelay = require('blind-relay')
 
 const HOST = '127.0.0.1'
 const WRITE = 65536
@@ -59,6 +60,7 @@ class Inbox {
 
 const connections = new Map()
 let opened = 0
+let relay = null
 
 function adopt(stream) {
   const conn = ++opened
@@ -83,14 +85,36 @@ const commands = {
     await swarm.leave(target(topic))
   },
 
-  async listen() {
-    await dht.createServer(adopt).listen(keyPair)
+  // `relay`: a relay's key. `direct`: false to leave the two sides no other way.
+  async listen({ relay, direct = true }) {
+    const options = relay ? { relayThrough: target(relay) } : {}
+    if (!direct) Object.assign(options, { holepunch: false, shareLocalAddress: false })
+    await dht.createServer(options, adopt).listen(keyPair)
   },
 
-  async connect({ key }) {
-    const stream = dht.connect(target(key), { keyPair })
+  async connect({ key, relay, direct = true }) {
+    const options = relay ? { relayThrough: target(relay) } : {}
+    if (!direct) Object.assign(options, { holepunch: () => false, localConnection: false })
+    const stream = dht.connect(target(key), { keyPair, ...options })
     await new Promise((resolve, reject) => stream.once('open', resolve).once('error', reject))
     return { conn: adopt(stream) }
+  },
+
+  async path({ conn }) {
+    const { remoteHost, remotePort } = connections.get(conn).stream.rawStream
+    return { address: remoteHost + ':' + remotePort }
+  },
+
+  async beRelay() {
+    relay = new blindRelay.Server({ createStream: (options) => dht.createRawStream({ ...options, framed: true }) })
+    const accept = (socket) => relay.accept(socket, { id: socket.remotePublicKey }).on('error', () => {})
+    const server = dht.createServer({ shareLocalAddress: true }, accept)
+    await server.listen(keyPair)
+    return { address: HOST + ':' + dht.io.serverSocket.address().port }
+  },
+
+  async relayStats() {
+    return { matched: relay.stats.pairings.matched, links: relay.stats.pairings.active }
   },
 
   async connections() {

@@ -15,6 +15,7 @@ from swarm import KeyPair, Swarm
 
 if TYPE_CHECKING:
     from swarm import Connection
+    from swarm.dht.relay import Relay
 
 WRITE = 65536
 
@@ -31,6 +32,7 @@ class Peer:
         self._key_pair = key_pair
         self._nursery = nursery
         self._connections: dict[int, Connection] = {}
+        self._relay: Relay | None = None
 
     def adopt(self, connection: Connection) -> int:
         conn = len(self._connections) + 1
@@ -50,12 +52,29 @@ class Peer:
     async def leave(self, topic: str) -> None:
         await self._swarm.leave(bytes.fromhex(topic))
 
-    async def listen(self) -> None:
-        listener = await self._swarm.dht.listen(self._key_pair)
+    async def listen(self, relay: str | None = None, direct: bool = True) -> None:
+        policy: Any = {} if direct else {"relay_policy": "require"}
+        listener = await self._swarm.dht.listen(self._key_pair, relay_through=relay, **policy)
         self._nursery.start_soon(self.adopt_all, listener)
 
-    async def connect(self, key: str) -> dict[str, Any]:
-        return {"conn": self.adopt(await self._swarm.connect(bytes.fromhex(key)))}
+    async def connect(self, key: str, relay: str | None = None, direct: bool = True) -> dict[str, Any]:
+        if relay is None:
+            return {"conn": self.adopt(await self._swarm.connect(bytes.fromhex(key)))}
+        policy: Any = {} if direct else {"relay_policy": "require"}
+        connection = await self._swarm.dht.connect(key, relay_through=relay, **policy)
+        return {"conn": self.adopt(connection)}
+
+    async def path(self, conn: int) -> dict[str, Any]:
+        return {"address": str(self._connections[conn].path.remote_address)}
+
+    async def be_relay(self) -> dict[str, Any]:
+        self._relay = await self._swarm.dht.relay(self._key_pair)
+        return {"address": str(self._swarm.dht.local_address)}
+
+    async def relay_stats(self) -> dict[str, Any]:
+        assert self._relay is not None
+        stats = self._relay.stats()
+        return {"matched": stats.pairings_matched, "links": stats.links}
 
     async def connections(self) -> dict[str, Any]:
         alive = set(self._swarm.connections)

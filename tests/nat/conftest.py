@@ -1,11 +1,8 @@
-"""A lab for each module that asks for one, and the DHT in it."""
+"""A lab for each test that asks for one. Where none can be, the test is skipped, or fails with CI=true."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,16 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def lab() -> Iterator[Lab]:
     for tool in TOOLS:
         need(tool)
-    made = Lab()
     try:
-        made.__enter__()
+        with Lab() as made:
+            yield made
     except LabError as error:
         if os.environ.get("CI") == "true":
             pytest.fail(f"{error}, and CI=true allows no skipping", pytrace=False)
         pytest.skip(str(error))
-    with made:
-        yield made

@@ -22,7 +22,8 @@ async def run(node: DHT, task_status: trio.TaskStatus[None]) -> None:
         await trio.sleep_forever()
 
 
-async def main(first: str, *others: str) -> None:
+async def main() -> None:
+    first, *others = sys.argv[1:]
     bootstrap = f"{first}:{PORT}"
     async with trio.open_nursery() as nursery:
         await nursery.start(run, DHT(bootstrap=(), host=first, public_host=first, port=PORT))
@@ -35,4 +36,4 @@ async def main(first: str, *others: str) -> None:
         nursery.cancel_scope.cancel()
 
 
-trio.run(main, *sys.argv[1:])
+trio.run(main)

@@ -21,7 +21,7 @@ __all__ = ["TOOLS", "Lab", "LabError", "Namespace", "Place", "Router"]
 
 TOOLS = ("unshare", "nsenter", "ip", "nft", "conntrack")
 
-PUBLIC_NET = ipaddress.ip_network("192.88.99.0/24")
+PUBLIC_NET = ipaddress.IPv4Network("192.88.99.0/24")
 """A retired block: nobody's address, and yet one that programs take for public."""
 CORE_HOPS = 6
 """The internet loses packets whose TTL is no larger: they open their sender's NAT and go no further."""
@@ -88,7 +88,9 @@ class Router(Namespace):
 
     def apply(self) -> None:
         """Forget every mapping, and behave as described."""
-        self.nft(rules(self.kind, self.address, str(self.lan[10]), moves=self.moves, wan_input=self.wan_input, seed=self.pid))
+        self.nft(
+            rules(self.kind, self.address, str(self.lan[10]), moves=self.moves, wan_input=self.wan_input, seed=self.pid)
+        )
         self.sh("conntrack -F")
 
     def rebind(self) -> None:

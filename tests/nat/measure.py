@@ -6,6 +6,7 @@ python measure.py probe ADDRESS ADDRESS     asks those, and prints the router's 
 
 from __future__ import annotations
 
+import itertools
 import json
 import select
 import socket
@@ -29,12 +30,12 @@ def serve(hosts: list[str]) -> None:
     servers = [bound(host, port) for host in hosts for port in PORTS]
     print("READY", flush=True)
     while True:
-        ready = select.select([*servers, sys.stdin], [], [])[0]
+        ready, _, _ = select.select([*servers, sys.stdin], [], [])
         if sys.stdin in ready:
             for server in servers:
                 server.close()
             return
-        for server in ready:
+        for server in filter(ready.__contains__, servers):
             data, source = server.recvfrom(64)
             servers[data[0]].sendto(data[:1] + f"{source[0]}:{source[1]}".encode(), source)
 
@@ -71,7 +72,7 @@ def probe(hosts: list[str]) -> dict[str, Any]:
     with bound("0.0.0.0", 0) as sock:
         if filtering == "endpoint" and ask(sock, servers[0], 3) is None:
             filtering = "address"
-    steps = {later - earlier for earlier, later in zip(ports, ports[1:], strict=False)}
+    steps = {later - earlier for earlier, later in itertools.pairwise(ports)}
     if set(ports) == {local}:
         kept = "kept"
     elif mapping == "endpoint":

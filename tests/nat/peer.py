@@ -3,7 +3,7 @@
 In, by environment: NETLAB_BOOTSTRAP host:port,...   NETLAB_TOPIC hex   NETLAB_RELAY key or empty   NETLAB_PING: the
 client sends @<ms since 1970>@ five times a second and prints PONG <ms> for each that comes back.
 Out: READY (server, once announced); CONNECTED host:port direct|relayed SECONDS, when an echo came back; UPGRADED
-host:port direct SECONDS, when a relayed connection became direct; FAILED SECONDS REASON, a dial that failed; INFO lines.
+host:port direct SECONDS, when a relayed connection became direct; FAILED SECONDS REASON TEXT for a dial; INFO lines.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class Peer:
     async def run(self) -> None:
         environ = os.environ
         options: dict[str, Any] = {"relay_through": environ["NETLAB_RELAY"]} if environ.get("NETLAB_RELAY") else {}
-        async with trio.open_nursery() as nursery, Swarm(bootstrap=environ["NETLAB_BOOTSTRAP"].split(","), **options) as swarm:
+        async with (
+            trio.open_nursery() as nursery,
+            Swarm(bootstrap=environ["NETLAB_BOOTSTRAP"].split(","), **options) as swarm,
+        ):
             nursery.start_soon(swarm.serve, self.handle)
             nursery.start_soon(self.report_failures, swarm)
             discovery = swarm.join(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
 from tests.nat.routers import CARRIERS, ROUTERS
 from tests.programs import running
@@ -25,7 +25,7 @@ async def test_each_router_behaves_as_declared(lab: Lab, kind: str) -> None:
     async with running(*server.command(sys.executable, MEASURE, "serve", *server.addresses)) as serving:
         await serving.line_with("READY")
         probe = place.host.command(sys.executable, MEASURE, "probe", *server.addresses)
-        measured = json.loads(subprocess.run(probe, capture_output=True, check=True).stdout)
+        measured = json.loads((await trio.run_process(probe, capture_stdout=True)).stdout)
     declared = ROUTERS[CARRIERS.get(kind, kind)]
     if not declared.udp:
         assert measured == {"udp": False}

@@ -67,13 +67,13 @@ def run(first: str, second: str, delay: float) -> None:
             except OSError:
                 continue  # lost, as on any wire
         wait = max(0.0, queue[0][0] - now) if queue else None
-        ready = select.select([a, b, sys.stdin], [], [], wait)[0]
+        ready, _, _ = select.select([a, b, sys.stdin], [], [], wait)
         if sys.stdin in ready:
             return
-        for sock in ready:
-            for frame in drain(sock):
+        for tapped in (a, b):
+            for frame in drain(tapped) if tapped in ready else ():
                 count += 1
-                heapq.heappush(queue, (time.monotonic() + delay, count, other[sock], frame))
+                heapq.heappush(queue, (time.monotonic() + delay, count, other[tapped], frame))
 
 
 if __name__ == "__main__":

@@ -46,14 +46,14 @@ def test_a_look_up_follows_the_first_announce_at_once_and_others_while_nobody_is
     assert kinds(host)[5:] == ["announce"]
 
 
-def test_no_further_look_up_once_somebody_was_found() -> None:
+def test_two_further_look_ups_for_who_was_missed_once_somebody_was_found() -> None:
     world = World()
     first, second = world.host(1), world.host(2)
     first.policy.join(TOPIC)
     world.run(60)
     second.policy.join(TOPIC)
     world.run(60)
-    assert kinds(second) == ["clear", "lookup"]
+    assert kinds(second) == ["clear", *["lookup"] * 3]
 
 
 def test_a_client_that_comes_before_the_server_finds_it_with_an_early_look_up() -> None:
@@ -150,7 +150,7 @@ def test_a_network_change_probes_connections_and_announces_anew() -> None:
     assert a.kept_alive == [end.link for end in a.open]
     assert kinds(a) == ["clear"]
     world.run(30)
-    assert kinds(a) == ["clear", "lookup"]
+    assert kinds(a) == ["clear", *["lookup"] * 3]
 
 
 def test_a_network_change_cuts_a_search_that_may_never_end() -> None:
@@ -170,13 +170,13 @@ def test_waking_up_refreshes_within_two_seconds_but_not_at_once() -> None:
     a, b = world.host(1), world.host(2)
     for host in (a, b):
         host.policy.join(TOPIC)
-        world.run(1)
+        world.run(5)
     a.searches.clear()
     a.policy.woke_up()
     assert a.kept_alive == [end.link for end in a.open]
     assert a.searches == []
     world.run(2.5)
-    assert kinds(a) == ["clear", "lookup"]
+    assert kinds(a)[:2] == ["clear", "lookup"]
 
 
 def test_the_same_instant_needs_the_look_up_after_the_announce() -> None:

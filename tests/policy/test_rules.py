@@ -87,6 +87,9 @@ class World:
     def ask(self, question: int, public_key: bytes, topics: Sequence[Topic]) -> None:
         self.questions[question] = public_key
 
+    def topics_changed(self) -> None:
+        pass
+
     def emit(self, event: Event) -> None:
         hash(event)
 

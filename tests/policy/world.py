@@ -179,6 +179,9 @@ class Host:
             allow = self.allow
             self.world.schedule.after(0, lambda: self.policy.answer(question, allow(public_key)))
 
+    def topics_changed(self) -> None:
+        pass
+
     def emit(self, event: Event) -> None:
         self.events.append(event)
 

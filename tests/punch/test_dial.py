@@ -16,6 +16,7 @@ from holepunch.keys import KeyPair
 from holepunch.nat.classifier import Firewall
 from holepunch.punch.dial import Dial
 from holepunch.punch.messages import Abort, HolepunchPayload, NoisePayload, UdxInfo
+from tests.punch.explained import check_explanation
 from tests.punch.internet import Data
 from tests.punch.scripted import ScriptedServer
 from tests.punch.world import Peer, World, pair, peer_behind
@@ -33,6 +34,7 @@ def fail(world: World, client: Peer, key: bytes) -> ConnectError:
     assert not client.connected
     (error,) = client.failed
     assert not client.leaks()
+    check_explanation(error)
     return error
 
 

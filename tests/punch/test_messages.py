@@ -16,6 +16,7 @@ from holepunch.address import Address
 from holepunch.errors import DecodeError
 from holepunch.keys import KeyPair
 from holepunch.punch.messages import (
+    MAX_LISTED,
     NS_PEER_HANDSHAKE,
     NS_PEER_HOLEPUNCH,
     HandshakeMessage,
@@ -230,3 +231,15 @@ key = st.binary(min_size=32, max_size=32)
 def test_noise_payload_survives_the_wire(payload: NoisePayload) -> None:
     assert NoisePayload.decode(payload.encode()) == payload
     assert NoisePayload.decode(replace(payload, version=2).encode()) == NoisePayload(version=2)
+
+
+def test_long_lists_are_cut() -> None:
+    many = tuple(Address("10.0.0.1", port) for port in range(1000))
+    relays = tuple(RelayInfo(a, a) for a in many)
+    payload = NoisePayload.decode(
+        NoisePayload(holepunch=HolepunchInfo(0, relays), addresses4=many, relay_addresses=many).encode()
+    )
+    assert payload.holepunch is not None
+    assert payload.relay_addresses is not None
+    assert len(payload.holepunch.relays) == len(payload.addresses4) == len(payload.relay_addresses) == MAX_LISTED
+    assert HolepunchPayload.decode(HolepunchPayload(addresses=many).encode()).addresses == many[:MAX_LISTED]

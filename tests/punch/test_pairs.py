@@ -7,6 +7,7 @@ import statistics
 import pytest
 
 from holepunch.errors import Reason
+from tests.punch.explained import check_explanation
 from tests.punch.internet import Data, Nat
 from tests.punch.world import Peer, World, pair, peer_behind
 
@@ -115,6 +116,7 @@ def test_two_random_nats_fail_early_and_say_why(server: str, client: str, loss: 
     (error,) = dialling.failed
     assert error.reason is Reason.HOLEPUNCH_DOUBLE_RANDOMIZED_NATS
     assert (error.attempt.local_nat, error.attempt.remote_nat) == ("random", "random")
+    check_explanation(error)
     world.run(CLEARED)
     assert not dialling.leaks()
     assert not listening.leaks()

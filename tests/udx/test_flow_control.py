@@ -6,6 +6,7 @@ import pytest
 
 from holepunch.udx.packet import DATA, END, HEARTBEAT, Packet
 from holepunch.udx.receiver import OVERRUN
+from holepunch.udx.sender import MAX_KEPT
 from tests.udx.pair import Link, Pair, pattern
 from tests.udx.scripted import WINDOW, Scripted, packet
 
@@ -37,6 +38,18 @@ def test_a_window_smaller_than_a_packet_takes_one() -> None:
     peer.feed(packet(0, 0, ack=1, window=1))
     peer.stream.write([bytes(20_000)])
     assert len(peer.drain()) == 1
+
+
+def test_what_is_kept_for_a_peer_that_never_acknowledges_the_oldest_packet_is_bounded() -> None:
+    peer = Scripted()
+    sent = 0
+    for _ in range(600):
+        peer.stream.write([bytes(60 * 1152)])
+        sent += sum(p.seq >= sent for p in peer.drain())
+        peer.now += 0.002
+        blocks = [(1, sent)] if sent > 1 else []
+        sent += sum(p.seq >= sent for p in peer.feed(packet(0, 0, window=2**32 - 1, sacks=blocks)))
+    assert sent == MAX_KEPT
 
 
 def test_retransmissions_ignore_a_closed_window() -> None:

@@ -98,3 +98,36 @@ def test_a_transfer_survives_moving_in_the_middle_of_it() -> None:
     pair.run(until=lambda: pair.b.stream.ended)
     assert pair.b.received == data
     assert len({sent.to for sent in pair.a.sent}) == 6
+
+
+# -- leaving a route that may be gone
+
+
+def test_a_route_that_is_left_gets_no_retransmissions() -> None:
+    peer = Scripted()
+    peer.write(b"lost with the old route")
+    peer.stream.change_route(route(5), NEW_ID, peer.now, leave=True)
+    peer.drain()
+    assert peer.events == [Event.ROUTE_CHANGED]
+    [(_, again)] = peer.wait(1.5)
+    assert (again.seq, again.stream_id) == (0, NEW_ID)
+    assert peer.sent_to[-1] == route(5)
+
+
+def test_the_last_packet_can_be_sent_again_without_waiting() -> None:
+    peer = Scripted()
+    peer.stream.send_last_again()
+    assert peer.drain() == []
+    peer.write(b"first")
+    peer.write(b"last")
+    peer.stream.send_last_again()
+    [again] = peer.drain()
+    assert bytes(again.payload) == b"last"
+
+
+def test_a_message_can_take_another_route() -> None:
+    peer = Scripted()
+    peer.stream.send_message_to(route(6), 123, b"is this you?")
+    [message] = peer.drain()
+    assert (message.flags, message.stream_id, bytes(message.payload)) == (MESSAGE, 123, b"is this you?")
+    assert peer.sent_to == [route(6)]

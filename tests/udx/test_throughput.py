@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from holepunch.udx.congestion import Mode
 from tests.udx.pair import Link, Peer, World, route
 
 MEGABIT = 125_000
@@ -70,24 +69,23 @@ def test_two_streams_share_a_link() -> None:
     assert sum(shares) > 0.9
 
 
-def test_a_long_transfer_looks_for_a_shorter_round_trip_every_ten_seconds() -> None:
-    world = World()
+def test_measuring_the_round_trip_anew_costs_a_moment_and_no_memory_of_the_bandwidth() -> None:
+    rate = 20 * MEGABIT
+    world = World(tick=0.001)
     world.logging = False
-    forward = Link(delay=0.05, rate=MEGABIT, queue=50_000)
-    sender, _ = flow(world, (1, 2), forward, Link(delay=0.05))
-    sender.write(bytes(40 * MEGABIT))
-    world.run(seconds=8)
-    forward.delay = 0.08
-    seen: list[float] = []
-
-    def probing() -> bool:
-        if sender.stream._sender.recovery.congestion.mode is Mode.PROBE_RTT:
-            seen.append(world.now)
-        return len(seen) > 0
-
-    world.run(seconds=12, until=probing)
+    forward = Link(delay=0.004, rate=rate, queue=50_000)
+    sender, receiver = flow(world, (1, 2), forward, Link(delay=0.002))
+    sender.write(bytes(30 * rate))
+    congestion = sender.stream._sender.recovery.congestion
     world.run(seconds=2)
-    assert sender.stream._sender.recovery.congestion.mode is not Mode.PROBE_RTT
+    forward.delay = 0.006
+    world.run(seconds=12, until=lambda: congestion.probing_rtt)
+    known = congestion.bandwidth
+    world.run(seconds=0.5, until=lambda: not congestion.probing_rtt)
+    assert congestion.bandwidth > 0.95 * known
+    before = receiver.received_bytes
+    world.run(seconds=0.2)
+    assert receiver.received_bytes - before > 0.85 * 0.2 * rate
 
 
 def test_a_fast_short_link_is_not_starved_by_late_timers() -> None:

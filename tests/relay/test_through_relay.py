@@ -1,0 +1,228 @@
+"""Whole peers behind NATs and a relay of ours, on a virtual network: relayed at once, direct later, and losing nothing.
+
+Times are virtual seconds, with 15 ms on every link, as in the lab that the bars were measured in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from swarm import ConnectError, KeyPair, PublicKey, Reason, Swarm
+
+if TYPE_CHECKING:
+    from swarm import DHT, Connection
+    from swarm.dht.listener import Listener
+    from tests.relay.conftest import World
+
+pytestmark = pytest.mark.virtual_time
+
+SETTLED = 2.0
+"""Seconds for a node to know its NAT."""
+
+
+async def meet(client: DHT, listener: Listener, **options: object) -> tuple[Connection, Connection, float]:
+    """Both ends of a new connection, and how long it took until data had gone both ways."""
+    began = trio.current_time()
+    with trio.fail_after(30):
+        dialled = await client.connect(listener.public_key, **options)  # type: ignore[arg-type]
+        accepted = await listener.__anext__()
+        await dialled.send_all(b"ping")
+        assert await accepted.receive_some() == b"ping"
+        took = trio.current_time() - began
+        await accepted.send_all(b"pong")
+        assert await dialled.receive_some() == b"pong"
+    return dialled, accepted, took
+
+
+async def until_direct(*connections: Connection, within: float = 20) -> None:
+    with trio.fail_after(within):
+        while any(connection.path.kind == "relayed" for connection in connections):
+            await trio.sleep(0.1)
+
+
+@pytest.mark.parametrize("who", ["client", "server", "both"])
+async def test_two_symmetric_nats_meet_through_a_relay_of_either_side(world: World, who: str) -> None:
+    async with world.relay() as relay, world.node("symmetric") as alice, world.node("symmetric") as bob:
+        await trio.sleep(SETTLED)
+        listener = await bob.listen(relay_through=None if who == "client" else relay.public_key)
+        dialled, accepted, took = await meet(
+            alice, listener, relay_through=None if who == "server" else relay.public_key
+        )
+        assert took < 0.7
+        for connection in (dialled, accepted):
+            assert connection.path.kind == "relayed"
+            assert connection.path.relay == relay.public_key
+        stats = relay.stats()
+        assert (stats.pairings_matched, stats.links) == (1, 1)
+        assert stats.packets > 0
+        assert stats.packets_dropped == 0
+
+
+@pytest.mark.parametrize(("client", "server"), [("symmetric", "home"), ("home", "symmetric")])
+@pytest.mark.parametrize("who", ["client", "server"])
+async def test_data_comes_at_once_and_the_path_is_direct_later(
+    world: World, client: str, server: str, who: str
+) -> None:
+    async with world.relay() as relay, world.node(client) as alice, world.node(server) as bob:
+        await trio.sleep(SETTLED)
+        listener = await bob.listen(relay_through=relay.public_key if who == "server" else None)
+        dialled, accepted, took = await meet(
+            alice, listener, relay_through=relay.public_key if who == "client" else None
+        )
+        assert took < 1.3
+        await until_direct(dialled, accepted)
+        for connection in (dialled, accepted):
+            assert connection.path.kind == "direct"
+            assert connection.path.relay is None
+        await trio.sleep(5)
+        assert relay.stats().links == 0
+        before = relay.stats().packets
+        await dialled.send_all(bytes(100_000))
+        received = 0
+        while received < 100_000:
+            received += len(await accepted.receive_some())
+        assert relay.stats().packets == before
+
+
+async def test_stream_that_changes_over_in_full_flow_loses_and_repeats_nothing(world: World) -> None:
+    """Both directions carry data all the time, and the change comes somewhere in the middle of it."""
+    size = 3_000_000
+    sent = {name: hashlib.shake_256(name.encode()).digest(size) for name in ("up", "down")}
+    async with world.relay() as relay, world.node("symmetric") as alice, world.node("home") as bob:
+        await trio.sleep(SETTLED)
+        listener = await bob.listen()
+        dialled, accepted, _ = await meet(alice, listener, relay_through=relay.public_key)
+        assert dialled.path.kind == "relayed"
+        got: dict[str, bytes] = {}
+
+        async def send(connection: Connection, name: str) -> None:
+            for at in range(0, size, 20_000):
+                await connection.send_all(sent[name][at : at + 20_000])
+                await trio.sleep(0.03)
+            await connection.send_eof()
+
+        async def receive(connection: Connection, name: str) -> None:
+            got[name] = b"".join([data async for data in connection])
+
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(send, dialled, "up")
+                nursery.start_soon(receive, accepted, "up")
+                nursery.start_soon(send, accepted, "down")
+                nursery.start_soon(receive, dialled, "down")
+        assert got == sent
+        assert dialled.path.kind == accepted.path.kind == "direct"
+        stats = relay.stats()
+        assert 100_000 < stats.bytes < 2 * size
+
+
+@pytest.mark.parametrize("policy_of", ["client", "server"])
+async def test_required_relay_is_used_even_where_a_direct_path_would_do(world: World, policy_of: str) -> None:
+    async with world.relay() as relay, world.node("home") as alice, world.node("home") as bob:
+        await trio.sleep(SETTLED)
+        options = {"relay_through": relay.public_key, "relay_policy": "require"}
+        listener = await bob.listen(**options if policy_of == "server" else {})  # type: ignore[arg-type]
+        dialled, accepted, _ = await meet(alice, listener, **options if policy_of == "client" else {})
+        await trio.sleep(10)
+        assert dialled.path.kind == accepted.path.kind == "relayed"
+
+
+async def test_forbidden_relay_is_not_used_whatever_the_peer_wants(world: World) -> None:
+    async with world.relay() as relay, world.node("symmetric") as alice, world.node("symmetric") as bob:
+        await trio.sleep(SETTLED)
+        listener = await bob.listen(relay_policy="forbid")
+        with pytest.raises(ConnectError) as error:
+            await alice.connect(listener.public_key, relay_through=relay.public_key)
+        assert error.value.reason is Reason.RELAY_ABORTED
+        assert relay.stats().links == 0
+
+
+async def test_relay_that_is_not_there_is_named_in_the_error(world: World) -> None:
+    nobody = KeyPair.generate().public_key
+    async with world.node("symmetric") as alice, world.node("symmetric") as bob:
+        await trio.sleep(SETTLED)
+        listener = await bob.listen()
+        with pytest.raises(ConnectError) as error:
+            await alice.connect(listener.public_key, relay_through=nobody)
+        assert error.value.reason is Reason.RELAY_ABORTED
+        assert "no relay" in {stage.name for stage in error.value.attempt.stages}
+
+
+async def test_direct_path_wins_where_it_is_as_fast_and_the_relay_is_given_back(world: World) -> None:
+    async with world.relay() as relay, world.node("home") as alice, world.node("home") as bob:
+        await trio.sleep(SETTLED)
+        listener = await bob.listen(relay_through=relay.public_key)
+        dialled, _, took = await meet(alice, listener)
+        assert dialled.path.kind == "direct"
+        assert took < 0.4
+        await trio.sleep(20)
+        stats = relay.stats()
+        assert (stats.links, stats.pairings_pending) == (0, 0)
+
+
+async def test_relay_that_ends_in_order_tells_both_ends_at_once(world: World) -> None:
+    async with world.relay() as relay, world.node("symmetric") as alice, world.node("symmetric") as bob:
+        await trio.sleep(SETTLED)
+        listener = await bob.listen()
+        dialled, accepted, _ = await meet(alice, listener, relay_through=relay.public_key)
+        await relay.aclose()
+        with trio.fail_after(0.5):
+            for connection in (dialled, accepted):
+                with pytest.raises(trio.BrokenResourceError):
+                    await connection.receive_some()
+
+
+async def test_upgraded_connection_outlives_the_relay(world: World) -> None:
+    async with world.relay() as relay, world.node("home") as alice, world.node("symmetric") as bob:
+        await trio.sleep(SETTLED)
+        listener = await bob.listen()
+        dialled, accepted, _ = await meet(alice, listener, relay_through=relay.public_key)
+        await until_direct(dialled, accepted)
+        await relay.aclose()
+        await dialled.send_all(b"still here")
+        assert await accepted.receive_some() == b"still here"
+
+
+async def test_swarm_whose_relay_dies_takes_the_next_one(world: World) -> None:
+    async with world.relay() as first, world.relay() as second:
+        keys = [first.public_key, second.public_key]
+        options = {"bootstrap": world.net.bootstrap, "relay_through": keys}
+        async with (
+            Swarm(network=world.network.place("symmetric"), **options) as alice,  # type: ignore[arg-type]
+            Swarm(network=world.network.place("symmetric"), **options) as bob,  # type: ignore[arg-type]
+        ):
+            await trio.sleep(SETTLED)
+            bob.join("calls", client=False)
+            await bob.flush()
+            alice.join("calls", server=False)
+            with trio.fail_after(20):
+                connection = await alice.__anext__()
+            relays = {relay.public_key: relay for relay in (first, second)}
+            used = connection.path.relay
+            assert used is not None
+            await relays[used].aclose()
+            with trio.fail_after(60):
+                again = await alice.__anext__()
+            assert again.path.relay == next(key for key in keys if key != used)
+
+
+@pytest.mark.parametrize("relay_through", ["nonsense", b"short", ["x" * 64]])
+def test_what_is_no_key_is_refused_before_any_packet(relay_through: object) -> None:
+    with pytest.raises(ValueError, match="key"):
+        Swarm(relay_through=relay_through)  # type: ignore[arg-type]
+
+
+def test_policy_that_cannot_be_followed_is_refused() -> None:
+    with pytest.raises(ValueError, match="one of"):
+        Swarm(relay_policy="sometimes")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="needs relay_through"):
+        Swarm(relay_policy="require")
+
+
+def test_keys_are_taken_in_every_form() -> None:
+    key = KeyPair.from_seed(bytes(32)).public_key
+    assert Swarm(relay_through=[key.hex(), key.z32, bytes(key)]).dht.relaying.keys == (PublicKey(key),) * 3

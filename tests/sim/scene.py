@@ -1,0 +1,127 @@
+"""Two swarms behind NATs on a virtual internet, with all that a real one has but time."""
+
+from __future__ import annotations
+
+import random
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import trio
+
+from holepunch.testing import Link, VirtualNetwork
+from swarm import DHT, ConnectError, DialFailed, KeyPair, Swarm
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from holepunch.testing import VirtualHost
+    from swarm import Connection
+
+__all__ = ["DELAY", "PING", "Scene", "scene"]
+
+DELAY = 0.015
+"""Seconds, one way, on each peer's link: 60 ms round trip between two peers."""
+NODES = 9
+"""Each on an address of its own: a NAT whose ports depend on the outer address looks random only then."""
+PING = 0.2
+"""Seconds between two messages of the client."""
+
+
+@dataclass
+class Scene:
+    """A server that echoes, and what its client sees."""
+
+    server: Swarm
+    client: Swarm
+    server_host: VirtualHost
+    client_host: VirtualHost
+    joined: float
+    """When the client was made, on trio's clock."""
+    opened: list[Connection] = field(default_factory=list)
+    errors: list[ConnectError] = field(default_factory=list)
+    echoed: list[float] = field(default_factory=list)
+    """When each of the client's messages left whose echo has come back."""
+    changed: trio.Event = field(default_factory=trio.Event)
+
+    def _change(self) -> None:
+        self.changed.set()
+        self.changed = trio.Event()
+
+    async def decided(self) -> float:
+        """Seconds from the making of the client to its first echo, or to its first failed dial."""
+        while not self.echoed and not self.errors:
+            await self.changed.wait()
+        return trio.current_time() - self.joined
+
+    async def echo_of_now(self) -> float:
+        """Seconds until something comes back that leaves after now."""
+        started = trio.current_time()
+        while not self.echoed or self.echoed[-1] <= started:
+            await self.changed.wait()
+        return trio.current_time() - started
+
+    async def _talk(self, connection: Connection) -> None:
+        self.opened.append(connection)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send, connection)
+            while (frame := await connection.receive_frame()) is not None:
+                self.echoed.append(float(frame))
+                self._change()
+            nursery.cancel_scope.cancel()
+
+    async def _send(self, connection: Connection) -> None:
+        while True:
+            await connection.send_frame(repr(trio.current_time()).encode())
+            await trio.sleep(PING)
+
+    async def _collect_errors(self) -> None:
+        async for event in self.client.events():
+            if isinstance(event, DialFailed):
+                self.errors.append(event.error)
+                self._change()
+
+
+async def _echo(connection: Connection) -> None:
+    while (frame := await connection.receive_frame()) is not None:
+        await connection.send_frame(frame)
+
+
+async def _run(node: DHT, task_status: trio.TaskStatus[None]) -> None:
+    async with node:
+        await node.bootstrapped()
+        task_status.started()
+        await trio.sleep_forever()
+
+
+@asynccontextmanager
+async def scene(
+    server: str, client: str, seed: int, *, delay: float = DELAY, loss: float = 0.0
+) -> AsyncIterator[Scene]:
+    """A server in one of `holepunch.testing.PLACES` that is announced, and a client elsewhere that begins to look."""
+    rng = random.Random(seed)
+    link = Link(delay=delay, loss=loss)
+    async with VirtualNetwork(seed=seed) as network, trio.open_nursery() as nursery:
+        hosts = [network.host(link=Link(delay=0.0005)) for _ in range(NODES)]
+        bootstrap = [f"{hosts[0].addresses[0]}:49737"]
+        for n, host in enumerate(hosts):
+            address = host.addresses[0]
+            if n == 0:
+                node = DHT(bootstrap=(), host=address, network=host, public_host=address, port=49737)
+            else:
+                node = DHT(bootstrap=bootstrap, host=address, network=host, ephemeral=False, firewalled=False)
+            await nursery.start(_run, node)
+        there, here = network.place(server, link=link), network.place(client, link=link)
+        keys = [KeyPair.from_seed(rng.randbytes(32)) for _ in range(2)]
+        topic = rng.randbytes(32)
+        async with Swarm(keys[0], bootstrap=bootstrap, network=there, rng=random.Random(seed + 1)) as listening:
+            nursery.start_soon(listening.serve, _echo)
+            await listening.join(topic, client=False).flushed()
+            joined = trio.current_time()
+            async with Swarm(keys[1], bootstrap=bootstrap, network=here, rng=random.Random(seed + 2)) as dialling:
+                made = Scene(listening, dialling, there, here, joined)
+                nursery.start_soon(made._collect_errors)
+                nursery.start_soon(dialling.serve, made._talk)
+                dialling.join(topic, server=False)
+                yield made
+                nursery.cancel_scope.cancel()

@@ -1,0 +1,43 @@
+"""A path that may be gone is reported long before the peer is given up."""
+
+from __future__ import annotations
+
+from holepunch.udx import Event
+from holepunch.udx.packet import DATA
+from tests.udx.scripted import Scripted, packet
+
+
+def test_a_silent_peer_is_reported_once_within_four_seconds() -> None:
+    peer = Scripted()
+    peer.write(b"anybody?")
+    peer.wait(4)
+    assert peer.events == [Event.STALLED]
+    peer.wait(4)
+    assert peer.events == [Event.STALLED]
+
+
+def test_any_packet_of_the_peer_is_a_sign_of_life_and_makes_what_is_lost_leave_again_at_once() -> None:
+    peer = Scripted()
+    peer.write(b"anybody?")
+    peer.wait(4)
+    peer.receive(packet(DATA, 0, b"here"))
+    assert [sent.payload for sent in peer.drain() if sent.payload] == [b"anybody?"]
+    assert peer.events == [Event.STALLED, Event.REVIVED, Event.READABLE]
+
+
+def test_a_path_that_carries_packets_one_way_only_is_doubted_again_after_a_while() -> None:
+    peer = Scripted()
+    peer.write(b"anybody?")
+    peer.wait(4)
+    peer.feed(packet(DATA, 0, b"here"))
+    peer.events.clear()
+    peer.wait(1)
+    assert peer.events == []
+    peer.wait(5)
+    assert peer.events == [Event.STALLED]
+
+
+def test_an_idle_stream_doubts_nothing() -> None:
+    peer = Scripted()
+    peer.wait(60)
+    assert peer.events == []

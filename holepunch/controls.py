@@ -42,6 +42,15 @@ class ControlledStream(EncryptedStream):
         """Before `start`: say nothing at all, not even the header, until `break_silence`."""
         self._quiet = True
 
+    def knock(self) -> bool:
+        """Send a packet with nothing in it, for a peer that waits to see where this side's come from. False: it is not
+        needed any more, the peer was heard."""
+        if self.is_closed or self._raw.core.bytes_received:
+            return False
+        self._raw.core.send_message(b"")
+        self._endpoint.touch(self._raw)
+        return True
+
     def break_silence(self) -> None:
         if self._quiet and not self.is_closed:
             self._quiet = False

@@ -28,12 +28,17 @@ class HandshakeError(SwarmError):
 class Reason(Enum):
     """Why a connection did not come about, and what to do about it.
 
-    The names are HyperDHT's codes for how a dial ends (its lib/errors.js); NOT_CONFIRMED and REFUSED are our own.
+    The names are HyperDHT's codes for how a dial ends (its lib/errors.js); OFFLINE, NOT_CONFIRMED and REFUSED are our
+    own.
     """
 
     PEER_NOT_FOUND = (
         "no node of the DHT knows this peer",
         "Is the public key right, and is the peer running, listening, and on the same DHT? Run `swarm doctor` there.",
+    )
+    OFFLINE = (
+        "no node of the DHT answers",
+        "Is this host online, and does its firewall let UDP out? Run `swarm doctor`.",
     )
     PEER_CONNECTION_FAILED = (
         "the peer is announced, but did not answer through any of its relays",

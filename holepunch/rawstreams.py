@@ -38,7 +38,7 @@ class Watch(Protocol):
 class RawStream:
     """A UDX stream of this endpoint, and who hears of it."""
 
-    __slots__ = ("armed", "core", "ending", "on_event", "on_shutdown", "on_traffic", "watch")
+    __slots__ = ("armed", "core", "ending", "follow", "on_event", "on_shutdown", "on_traffic", "watch")
 
     def __init__(self, core: UdxStream, on_traffic: Callable[[Role, Address], bool]) -> None:
         self.core = core
@@ -49,6 +49,8 @@ class RawStream:
         """How the owner ends it when the endpoint does; without, the stream is destroyed and nobody told."""
         self.watch: Watch | None = None
         """Sees every packet, in place of ``on_traffic``, where the stream may have to follow its peer."""
+        self.follow: Watch | None = None
+        """Without ``watch``: sees the packets that come to the stream's socket from another address than its peer's."""
         self.ending = False
         """Its owner ended it, and waits for that to be acknowledged."""
         self.armed = math.inf
@@ -117,13 +119,14 @@ class StreamTable:
                 for transmit in linger.receive(view, segment, (role, source)):
                     self._sockets.transmit(transmit)
             return None
-        watch = raw.watch
+        watch, route = raw.watch, raw.core.route
+        if watch is None and route is not None and route[0] == role and route[1] != source:
+            watch = raw.follow
         if watch is not None:
             if not watch.before(view, segment, (role, source)):
                 raw.core.receive(view, segment, (role, source), now)
                 watch.after((role, source))
             return raw
-        route = raw.core.route
         if (route is None or route[0] != role) and not raw.on_traffic(role, source):
             return raw
         raw.core.receive(view, segment, (role, source), now)

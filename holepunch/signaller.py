@@ -88,9 +88,14 @@ class Signaller(Protocol):
     def remember_relays(self, public_key: bytes, relays: Sequence[Address]) -> None: ...
 
     def find_relays(
-        self, target: bytes, seeds: Sequence[Address], on_relay: Callable[[Address], None], on_end: Callable[[], None]
+        self,
+        target: bytes,
+        seeds: Sequence[Address],
+        on_relay: Callable[[Address], None],
+        on_end: Callable[[bool], None],
     ) -> Cancel:
-        """Search for nodes that the peer announced itself to; each is reported once."""
+        """Search for nodes that the peer announced itself to; each is reported once. ``on_end`` is told whether any
+        node answered at all, that knows the peer or not."""
 
     def handshake(
         self, target: bytes, noise: bytes, relay: Address, on_reply: Callable[[HandshakeReply | None], None]

@@ -13,6 +13,7 @@ import trio
 
 from holepunch.errors import DecodeError
 from holepunch.path import Path
+from holepunch.path.following import Following
 from holepunch.secure.secretstream import SecretStream
 from holepunch.udx import Event
 from holepunch.udx.stream import SEND_QUEUE
@@ -39,6 +40,8 @@ CHUNK = 1 << 16
 """`send_all` cuts into frames of this size, and `receive_some` joins up to it."""
 KEEP_ALIVE = 5.0
 """Seconds without an own write after which an empty frame is written (hyperdht's connection keep-alive)."""
+KEEP_ALIVE_STEP = 0.5
+"""Seconds that they are rounded down to."""
 OPEN_TIMEOUT = 10.0
 """Seconds for the peer's header frame to arrive after a path was found."""
 CLOSE_TIMEOUT = 15.0
@@ -102,6 +105,7 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
         self._datagrams = Direction("receiving datagrams")
         self._rest: bytes = b""
         """The part of a frame that `receive_some` left."""
+        self._decrypting = False
         self._closed = False
         self._eof_sent = False
         self._cause: BaseException | None = None
@@ -175,7 +179,9 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
     def bytes_decrypted(self) -> int:
         """How far into what the peer sent it is proven to be the peer's, in bytes of the raw stream."""
         secret = self._secret
-        return len(secret.header()) + secret.message_bytes_received if secret.opened else 0
+        if not secret.opened:
+            return 0
+        return len(secret.header()) + secret.message_bytes_received + secret.control_bytes_received
 
     @property
     def message_bytes(self) -> tuple[int, int]:
@@ -345,7 +351,13 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
 
     def _next_frame(self) -> bytes | None:
         """Decrypt one frame of what has arrived in order."""
-        frame = self._decrypt_frame()
+        if self._decrypting:
+            return None  # an event that came of taking bytes below: who decrypts already goes on by itself
+        self._decrypting = True
+        try:
+            frame = self._decrypt_frame()
+        finally:
+            self._decrypting = False
         if self.on_decrypted is not None:
             self.on_decrypted()
         return frame
@@ -483,10 +495,22 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
         if frame is not None:
             self._rest = frame
         if self._secret.opened:
+            self._follow_peer()
             self._timer.cancel()
             self._timer = self._endpoint.schedule.after(KEEP_ALIVE, self._keep_alive)
             if self.on_open is not None:
                 self.on_open()
+
+    def _follow_peer(self) -> None:
+        following = Following(
+            self._raw.core,
+            self._endpoint.schedule,
+            decrypted=lambda: self.bytes_decrypted,
+            touch=lambda: self._endpoint.touch(self._raw),
+        )
+        self._raw.follow = following
+        if self.on_decrypted is None:
+            self.on_decrypted = following.check
 
     def _never_opened(self) -> None:
         self.destroy(TimeoutError(f"the peer's header did not arrive within {OPEN_TIMEOUT:g} s"))
@@ -494,11 +518,14 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
     def _keep_alive(self) -> None:
         if self._eof_sent or self.is_closed:
             return
-        schedule = self._endpoint.schedule
-        if schedule.now >= self._wrote_at + KEEP_ALIVE:
+        if self._endpoint.schedule.now >= self._keep_alive_at():
             self.ping()
-        # the same sum as in the comparison: a difference of it could round to a time that never comes
-        self._timer = schedule.at(self._wrote_at + KEEP_ALIVE, self._keep_alive)
+        # the same expression as in the comparison: another could round to a time that never comes
+        self._timer = self._endpoint.schedule.at(self._keep_alive_at(), self._keep_alive)
+
+    def _keep_alive_at(self) -> float:
+        """A little early, at the same moment for many streams: waking costs more than the frame."""
+        return (self._wrote_at + KEEP_ALIVE) // KEEP_ALIVE_STEP * KEEP_ALIVE_STEP
 
     def ping(self) -> None:
         """Write an empty frame: a peer that is gone is noticed within UDX's 13 s."""

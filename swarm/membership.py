@@ -68,16 +68,12 @@ class Membership:
         topics = self.topics(peer)[:MAX_SHOWN]
         return b"".join(self._tag(topic, self._public_key, peer, session.ephemeral) for topic in topics)
 
-    def shared(self, session: Session, tags: Collection[bytes]) -> tuple[Topic, ...]:
-        """Those of the own topics that the peer of a connection has shown."""
+    def shared(self, peer: PublicKey, ephemeral: bytes, tags: Collection[bytes]) -> tuple[Topic, ...]:
+        """Those of the own topics that a peer has shown in a handshake, or on its connection since."""
         if not tags:
             return ()
-        peer = session.remote_public_key
-        return tuple(
-            topic
-            for topic in self.topics(peer)[:MAX_SHOWN]
-            if self._tag(topic, peer, self._public_key, session.ephemeral) in tags
-        )
+        topics = self.topics(peer)[:MAX_SHOWN]
+        return tuple(topic for topic in topics if self._tag(topic, peer, self._public_key, ephemeral) in tags)
 
     def _tag(self, topic: Topic, sender: bytes, receiver: bytes, ephemeral: bytes) -> bytes:
         names = sender + receiver + ephemeral

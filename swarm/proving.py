@@ -24,6 +24,9 @@ __all__ = ["Proving"]
 PROOF_TIMEOUT = 10.0
 """Seconds, as for the header of any stream."""
 
+KNOCK = 0.25
+"""Seconds between packets to a peer that was not heard yet: they are not repeated by themselves."""
+
 
 class Proving:
     """One connection's, from `start` to exactly one of the two calls."""
@@ -60,6 +63,12 @@ class Proving:
         else:
             connection.keep_quiet()
             connection.start()
+            self._knock()
+
+    def _knock(self) -> None:
+        """A peer that everybody can reach lets this side speak first, and dials on when it hears a packet."""
+        if self._connection.knock():
+            self._schedule.after(KNOCK, self._knock)
 
     def _prove(self) -> None:
         self._connection.send_control(bytes([Kind.PROOF]) + self._membership.proof(self._connection.session))

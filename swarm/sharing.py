@@ -107,7 +107,8 @@ class Sharing:
 
     def _update(self, connection: Connection) -> None:
         if connection.controls_agreed:
-            connection.topics = self._membership.shared(connection.session, connection.tags)
+            ephemeral = connection.session.ephemeral
+            connection.topics = self._membership.shared(connection.remote_public_key, ephemeral, connection.tags)
         else:
             peer = self._policy.peers.get(connection.remote_public_key)
             connection.topics = peer.topics if peer is not None else ()

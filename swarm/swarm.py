@@ -100,10 +100,9 @@ class Swarm:
         ways in every connection, carries it until a direct path is found, and always where there is none.
         ``relay_policy``: ``"require"`` takes no direct path, ``"forbid"`` not even the peer's relay. ``secret``: what a
         closed group shares, best 32 random bytes; only who proves to know it is ever connected to, and others cannot
-        tell which topics are looked for. ``state``: a
-        directory, made if need be, where good DHT nodes and the peers of each topic are remembered, so that a later run
-        finds them without a bootstrap node. ``network`` and ``rng`` replace the system's, for tests. Raises
-        ``ValueError`` and ``TypeError`` for misuse.
+        tell which topics are looked for. ``state``: a directory, made if need be, where good DHT nodes and the peers of
+        each topic are remembered, so that a later run finds them without a bootstrap node. ``network`` and ``rng``
+        replace the system's, for tests. Raises ``ValueError`` and ``TypeError`` for misuse.
         """
         if identity is None:
             identity = KeyPair.generate()

@@ -196,11 +196,14 @@ class Upgrade:
         if self.direct:
             return
         self.direct = True
+        peer_is_there = self._mark is not None and self._mark[0] == route
         self._stop()
         self._core.change_route(route, self._direct_id, self._schedule.now, leave=True)
         # a Node peer sees by it that this side is on the direct path
         self._core.send_message(b"")
         self._on_direct(route)
+        if peer_is_there:
+            self._finish()
 
     def _finish(self) -> None:
         if not self.done:

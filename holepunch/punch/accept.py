@@ -49,6 +49,8 @@ class Question:
     id: int
     remote_public_key: PublicKey
     payload: NoisePayload
+    ephemeral: bytes
+    """The public key that the client began this handshake with."""
     client: Address
 
 
@@ -187,7 +189,9 @@ class Listener:
             self._next_question += 1
             stop_timeout = self._scope.after(ANSWER_TIMEOUT, partial(self.answer, id, False))
             self._questions[id] = (record, stop_timeout)
-            self._ask(Question(id, incoming.remote_public_key, incoming.payload, incoming.arrival.client))
+            self._ask(
+                Question(id, incoming.remote_public_key, incoming.payload, incoming.ephemeral, incoming.arrival.client)
+            )
 
     def answer(self, question: int, allowed: bool) -> None:
         """The application's yes or no. One that comes too late, or a second one, means nothing."""

@@ -91,7 +91,7 @@ class Dial:
         self._introduce = introduce
         self._local = local and not relaying.required
         self._relaying = relaying
-        self._wanted = want(relaying, environment.rng, remote_public_key) if environment.relays is not None else None
+        self._wanted = want(relaying, environment.relays, environment.rng, remote_public_key)
         self._way: RelayWay | None = None
         self._failure: Failure | None = None
         """Why the other ways ended, while the one through the relay is left."""

@@ -93,6 +93,7 @@ class Handshakes:
         self._searches_left = 1
         self._searching = False
         self._outstanding = 0
+        self._answered = False
         self._found_any = False
         self._undecryptable = False
         self._noise = b""
@@ -128,9 +129,7 @@ class Handshakes:
         self._searching = True
         self._note("searching", f"from {len(seeds)} known relays" if seeds else "")
 
-        def find(on_end: Callable[[None], None]) -> Callable[[], None]:
-            return self._environment.signaller.find_relays(self._target, seeds, self._on_relay, partial(on_end, None))
-
+        find = partial(self._environment.signaller.find_relays, self._target, seeds, self._on_relay)
         self._scope.begin(find, self._on_searched)
 
     def _on_relay(self, relay: Address) -> None:
@@ -138,8 +137,9 @@ class Handshakes:
             self._found_any = True
             self._add(self._found, relay)
 
-    def _on_searched(self, _: None) -> None:
+    def _on_searched(self, answered: bool) -> None:
         self._searching = False
+        self._answered = self._answered or answered
         self._check()
 
     # -- shaking hands
@@ -192,7 +192,7 @@ class Handshakes:
         elif self._found_any:
             self._end(Failure(Reason.PEER_CONNECTION_FAILED, remote=True))
         else:
-            self._end(Failure(Reason.PEER_NOT_FOUND))
+            self._end(Failure(Reason.PEER_NOT_FOUND if self._answered else Reason.OFFLINE))
 
     def _on_reply(self, reply: HandshakeReply) -> None:
         try:

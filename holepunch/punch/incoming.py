@@ -88,7 +88,6 @@ class Incoming:
     __slots__ = (
         "_connected",
         "_environment",
-        "_ephemeral",
         "_handshake",
         "_listening",
         "_local_id",
@@ -104,6 +103,7 @@ class Incoming:
         "_wanted",
         "_way",
         "arrival",
+        "ephemeral",
         "finished",
         "id",
         "payload",
@@ -139,7 +139,8 @@ class Incoming:
         self._wanted: RelayThrough | None = None
         self.id = id
         self.arrival = arrival
-        self._ephemeral = b""
+        self.ephemeral = b""
+        """The public key that the client began this handshake with."""
         self.payload = NoisePayload()
         self.finished = False
 
@@ -155,7 +156,7 @@ class Incoming:
             self.payload = NoisePayload.decode(self._handshake.read(noise))
         except (HandshakeError, DecodeError):
             return False
-        self._ephemeral = noise[:32]
+        self.ephemeral = noise[:32]
         return True
 
     # -- the reply
@@ -183,8 +184,8 @@ class Incoming:
             error = Abort.ABORTED
         else:
             self._local_id = self._environment.streams.open(self._on_traffic)
-            if self._environment.relays is not None:
-                self._wanted = want(self._listening.relaying, self._environment.rng, self.remote_public_key)
+            environment = self._environment
+            self._wanted = want(self._listening.relaying, environment.relays, environment.rng, self.remote_public_key)
         hidden = self._listening.relaying.required
         own = None if hidden else self._environment.signaller.remote_address()
         self._reply = self._handshake.write(self._introduction(error, own).encode())
@@ -229,7 +230,7 @@ class Incoming:
         introduce, theirs = self._listening.introduce, self.payload.greeting
         if introduce is None or theirs is None:
             return None
-        return introduce(self.remote_public_key, self._ephemeral, theirs)
+        return introduce(self.remote_public_key, self.ephemeral, theirs)
 
     # -- the ways in
 

@@ -53,10 +53,13 @@ class Relays(Protocol):
     ) -> Pairing:
         """``on_paired``: None when it is done, or why it is not; within 15 s, and never before this has returned."""
 
+    def is_down(self, key: PublicKey) -> bool:
+        """Whether this relay was lost, or could not be reached, a short time ago."""
 
-def want(choice: RelayChoice, rng: Random, peer: bytes) -> RelayThrough | None:
+
+def want(choice: RelayChoice, relays: Relays | None, rng: Random, peer: bytes) -> RelayThrough | None:
     """What this side asks for in its handshake message."""
-    key = choice.pick(rng, but=peer)
+    key = None if relays is None else choice.pick(rng, but=peer, is_down=relays.is_down)
     return None if key is None else RelayThrough(key, rng.randbytes(TOKEN))
 
 

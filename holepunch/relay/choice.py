@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 from holepunch.keys import PublicKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from holepunch.core import Random
 
@@ -16,7 +16,8 @@ __all__ = ["NO_RELAY", "RelayChoice", "RelayPolicy"]
 
 RelayPolicy = Literal["prefer-direct", "require", "forbid"]
 """``"prefer-direct"``: a relay carries the connection until, and unless, a direct path is found. ``"require"``: only a
-relay does, so that the peer never learns this side's addresses from it. ``"forbid"``: never, even if the peer asks."""
+relay does, one's own or the peer's, so that the peer learns no address of this side from it. ``"forbid"``: never, even
+if the peer asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,7 @@ class RelayChoice:
     def parse(
         cls, relay_through: bytes | str | Iterable[bytes | str] | None, policy: RelayPolicy = "prefer-direct"
     ) -> Self:
-        """From what an application says: a key, several, or None. Raises ``ValueError`` for what is no key or policy,
-        and when a relay is required and none given."""
+        """From what an application says: a key, several, or None. Raises ``ValueError`` for anything else."""
         if policy not in get_args(RelayPolicy):
             raise ValueError(f"a relay policy is one of {', '.join(get_args(RelayPolicy))}; got {policy!r}")
         if relay_through is None:
@@ -41,8 +41,6 @@ class RelayChoice:
             keys = (PublicKey.parse(relay_through),)
         else:
             keys = tuple(PublicKey.parse(key) for key in relay_through)
-        if policy == "require" and not keys:
-            raise ValueError("relay_policy 'require' needs relay_through")
         return cls(keys, policy)
 
     def but(self, relay_through: bytes | str | Iterable[bytes | str] | None, policy: RelayPolicy | None) -> RelayChoice:
@@ -52,9 +50,13 @@ class RelayChoice:
         keys = self.keys if relay_through is None else relay_through
         return RelayChoice.parse(keys, self.policy if policy is None else policy)
 
-    def pick(self, rng: Random, *, but: bytes = b"") -> PublicKey | None:
-        """One of the relays, if any may be used. ``but``: the peer, which cannot relay to itself."""
+    def pick(
+        self, rng: Random, *, but: bytes = b"", is_down: Callable[[PublicKey], bool] = lambda _: False
+    ) -> PublicKey | None:
+        """One of the relays, if any may be used. ``but``: the peer, which cannot relay to itself. One that seems to be
+        down is only taken where all are."""
         keys = [key for key in self.keys if key != but]
+        keys = [key for key in keys if not is_down(key)] or keys
         return keys[rng.randrange(0, len(keys))] if keys and self.policy != "forbid" else None
 
     @property

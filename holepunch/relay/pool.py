@@ -7,6 +7,7 @@ paired stream will come from (blind-relay.md section 5).
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -34,6 +35,10 @@ __all__ = ["Pairing", "RelayPool"]
 
 PAIRING_TIMEOUT: Final = 15.0
 """Seconds for the relay to be reached, and the peer to come there, too (hyperdht lib/connect.js)."""
+DOWN: Final = 60.0
+"""Seconds that a relay counts as down after it was lost, or could not be reached."""
+MAX_DOWN: Final = 64
+"""Relays that are remembered for it: peers name them, too."""
 KEPT: Final = 30.0
 """Seconds that a connection to a relay is kept after its last use, for the next peer."""
 
@@ -139,11 +144,14 @@ class RelayConnection:
         pairing.on_paired(None)
 
     def _on_timeout(self, pairing: Pairing) -> None:
+        if self._client is None:
+            self._pool.set_down(self.key)
         self.end(pairing)
         pairing.on_paired("the peer did not come to the relay" if self._client else "the relay was not reached in time")
 
     def _on_open(self, stream: EncryptedStream) -> None:
         self._stream = stream
+        self._pool.set_up(self.key)
         self._pump = FramePump(stream)
         self._client = RelayClient(self._pump.mux, self._pool.public_key, self._on_closed)
         self._pool.spawn(self._pump.run)
@@ -160,6 +168,8 @@ class RelayConnection:
 
     def _end(self, detail: str) -> None:
         self._pool.forget(self)
+        if self._pairings:
+            self._pool.set_down(self.key)
         if self._stop_kept is not None:
             self._stop_kept()
         pairings, self._pairings = self._pairings, {}
@@ -195,6 +205,8 @@ class RelayPool:
         self.schedule = schedule
         self.public_key = public_key
         self._connections: dict[bytes, RelayConnection] = {}
+        self._down: dict[bytes, float] = {}
+        """Until when, the one that went down last at the end."""
 
     def pair(
         self,
@@ -210,6 +222,18 @@ class RelayPool:
         if connection is None:
             connection = self._connections[key] = RelayConnection(self, key)
         return connection.add(token, is_initiator, stream_id, on_paired)
+
+    def is_down(self, key: PublicKey) -> bool:
+        return self._down.get(key, -math.inf) > self.schedule.now
+
+    def set_down(self, key: PublicKey) -> None:
+        self._down.pop(key, None)
+        self._down[key] = self.schedule.now + DOWN
+        if len(self._down) > MAX_DOWN:
+            del self._down[next(iter(self._down))]
+
+    def set_up(self, key: PublicKey) -> None:
+        self._down.pop(key, None)
 
     def forget(self, connection: RelayConnection) -> None:
         if self._connections.get(connection.key) is connection:

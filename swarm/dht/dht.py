@@ -510,7 +510,7 @@ class DHT:
         admit: Admit | None = None
         if allow is not None:
             ask = decide(allow, self._nursery)
-            admit = lambda key, answer: ask(lambda allowed: answer(bool(allowed)), key, ())  # noqa: E731
+            admit = lambda key, answer, topics: ask(lambda allowed: answer(bool(allowed)), key, ())  # noqa: E731
 
         def begin(done: Callable[[None], None], _: object) -> None:
             listener.listening = self.listening(pair, listener.arrived, admit, lambda: done(None), relaying)

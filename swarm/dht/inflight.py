@@ -102,6 +102,10 @@ class InFlight(Generic[R]):
     def __len__(self) -> int:
         return len(self._calls)
 
+    def asked(self, role: Role) -> list[Address]:
+        """Who is to answer on this socket, the longest asked first."""
+        return [call.to for call in self._calls.values() if call.role == role]
+
     def begin(self, call: Call[R]) -> bool:
         """Give the call a transaction id. False when there are too many."""
         if len(self._calls) >= MAX_IN_FLIGHT or len(self._held) >= MAX_IN_FLIGHT:
@@ -142,6 +146,8 @@ class InFlight(Generic[R]):
         if self._calls.get(call.tid) is call:
             del self._calls[call.tid]
             self._window.settled(self._schedule.now)
+            if self._held:
+                self._release_soon()
 
     def fail(self, call: Call[R]) -> None:
         self.drop(call)
@@ -176,6 +182,12 @@ class InFlight(Generic[R]):
     def _arm_release(self) -> None:
         if self._release_timer is None:
             self._release_timer = self._schedule.at(self._window.turns_at, self._release)
+
+    def _release_soon(self) -> None:
+        """An answer made room. Later: whoever got it may drop others, held ones too."""
+        if self._release_timer is not None and self._release_timer.at > self._schedule.now:
+            self._release_timer.cancel()
+            self._release_timer = self._schedule.after(0, self._release)
 
     def _release(self) -> None:
         self._release_timer = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from swarm.dht.dialling import connection_over
 from swarm.errors import NotAMember
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable
 
     from holepunch.address import Address
     from holepunch.endpoint import Endpoint
@@ -27,19 +27,21 @@ if TYPE_CHECKING:
     from swarm.connection import Connection
     from swarm.dht.hypernode import HyperNode
     from swarm.membership import Membership
+    from swarm.topic import Topic
 
 __all__ = ["Admit", "Listener", "Listening", "OnOutsider", "decide"]
 
 logger = logging.getLogger(__name__)
 
-Admit = Callable[["PublicKey", Callable[[bool], None]], None]
-"""Asked about each peer that has proven its key; says yes or no through the callable, now or within 3 s."""
+Admit = Callable[["PublicKey", Callable[[bool], None], Sequence["Topic"]], None]
+"""Asked about each peer that has proven its key; says yes or no through the callable, now or within 3 s. The topics are
+those of this side that the peer has shown to be in, too."""
 
 OnOutsider = Callable[["PublicKey", str], None]
 """A peer, and what it failed at."""
 
-BACKLOG = 64
-"""Accepted connections that wait for the application; the next one is closed."""
+BACKLOG = 256
+"""Accepted connections that wait for the application, as many as may come at once; the next one is closed."""
 
 
 class Listening:
@@ -105,7 +107,13 @@ class Listening:
             self._core.answer(question.id, False)
             self._on_outsider(question.remote_public_key, "the peer has no secret")
         else:
-            self._admit(question.remote_public_key, partial(self._core.answer, question.id))
+            self._admit(question.remote_public_key, partial(self._core.answer, question.id), self._topics_of(question))
+
+    def _topics_of(self, question: accept.Question) -> Sequence[Topic]:
+        greeting = question.payload.greeting
+        if self._membership is None or greeting is None:
+            return ()
+        return self._membership.shared(question.remote_public_key, question.ephemeral, greeting.tags)
 
     def _on_path(self, established: Established) -> None:
         connection_over(

@@ -179,6 +179,10 @@ class Rpc:
         """Own requests under way."""
         return len(self._in_flight)
 
+    def asked(self) -> list[Address]:
+        """Nodes that are to answer on the main socket."""
+        return self._in_flight.asked(self.main_role)
+
     @property
     def timeouts(self) -> int:
         """Own requests given up."""

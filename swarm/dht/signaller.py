@@ -1,7 +1,8 @@
 """The HyperDHT as dialling sees it: the `holepunch.signaller.Signaller` of one node. The client side of routing.
 
-Keeps no state but the relays that led to a peer before. Protocol: HyperDHT sections 4, 6 and 8. Node: hyperdht
-lib/router.js (``peerHandshake``, ``peerHolepunch``), lib/connect.js.
+Keeps no state but the relays that led to a peer before, and the searches for them under way.
+Protocol: HyperDHT sections 4, 6 and 8. Node: hyperdht lib/router.js (``peerHandshake``, ``peerHolepunch``),
+lib/connect.js.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from holepunch.errors import DecodeError
 from holepunch.keys import hash32
 from holepunch.punch.messages import HandshakeMessage, HolepunchMessage, Mode
 from holepunch.signaller import HandshakeReply, HolepunchReply, Pong
-from swarm.dht.messages import Command, PeerRecord
+from swarm.dht.messages import Command
+from swarm.dht.searching import RelaySearches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,9 +33,8 @@ MAX_CACHED_PEERS = 512
 MAX_CACHED_RELAYS = 4
 """Of one peer: the three it announces to, and its own address."""
 WITNESSES = 64
+FEW_WITNESSES = 8
 """A puncher asks 4 at a time, and each one once, also when it takes a new socket."""
-SEARCH_RETRIES = 3
-"""Fewer than other queries have: somebody waits for this one."""
 
 
 class DhtSignaller:
@@ -51,6 +52,7 @@ class DhtSignaller:
         self._forwards = forwards
         self._local_addresses = local_addresses
         self._proven_local_addresses = proven_local_addresses
+        self._searches = RelaySearches(node)
         self._relays: dict[bytes, tuple[Address, ...]] = {}  # the peer reached last is last
 
     # this side
@@ -73,7 +75,11 @@ class DhtSignaller:
         return self._proven_local_addresses()
 
     def witnesses(self) -> Sequence[Address]:
-        return self._node.latest(WITNESSES)
+        heard = self._node.latest(WITNESSES)
+        if len(heard) < FEW_WITNESSES:
+            # a node that has just started knows hardly one, but asks many at this very moment
+            heard += [a for a in self._node.rpc.asked() if a not in heard]
+        return heard[:WITNESSES]
 
     # relays
 
@@ -92,24 +98,13 @@ class DhtSignaller:
                 del self._relays[next(iter(self._relays))]
 
     def find_relays(
-        self, target: bytes, seeds: Sequence[Address], on_relay: Callable[[Address], None], on_end: Callable[[], None]
+        self,
+        target: bytes,
+        seeds: Sequence[Address],
+        on_relay: Callable[[Address], None],
+        on_end: Callable[[bool], None],
     ) -> Cancel:
-        found: set[Address] = set()
-
-        def on_reply(reply: Reply) -> None:
-            if reply.value and reply.from_ not in found and _is_about(target, reply.value):
-                found.add(reply.from_)
-                on_relay(reply.from_)
-
-        query = self._node.query(
-            target,
-            Command.FIND_PEER,
-            nodes=seeds,
-            retries=SEARCH_RETRIES,
-            on_reply=on_reply,
-            on_end=lambda query: on_end(),
-        )
-        return query.cancel
+        return self._searches.find(target, seeds, on_relay, on_end)
 
     # messages
 
@@ -143,13 +138,6 @@ class DhtSignaller:
             on_pong(None if reply is None else Pong(reply.from_, reply.to, reply.role))
 
         return self._node.ping(to, on_answer, role=role, retries=retries)
-
-
-def _is_about(target: bytes, value: bytes) -> bool:
-    try:
-        return hash32(PeerRecord.decode(value).public_key) == target
-    except DecodeError:
-        return False
 
 
 def _handshake_reply(reply: Reply, relay: Address) -> HandshakeReply | None:

@@ -15,12 +15,13 @@ from swarm.policy.gate import Gate, Verdict
 from swarm.policy.links import Link, Links, Messages, State, Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from holepunch.core import Entry
     from swarm.policy.context import Context
     from swarm.policy.dialling import Dialler
     from swarm.policy.peers import PeerBook, PeerInfo
+    from swarm.topic import Topic
 
 __all__ = ["Acceptor"]
 
@@ -35,7 +36,7 @@ class Acceptor:
         self._gate = gate
         self._dialler = dialler
 
-    def admit(self, public_key: bytes, decide: Callable[[bool], None]) -> None:
+    def admit(self, public_key: bytes, decide: Callable[[bool], None], topics: Sequence[Topic]) -> None:
         """See `Policy.admit`."""
         dial = self._links.of(public_key)
         if dial is not None and dial.state is State.OPEN:
@@ -43,11 +44,11 @@ class Acceptor:
             # opened again
             self._context.effects.keep_alive(dial.id)
         if dial is not None and dial.state is State.DIALLING and public_key < self._context.own_key:
-            self._postpone(dial, public_key, decide)
+            self._postpone(dial, public_key, decide, topics)
         else:
-            self._judge(public_key, decide)
+            self._judge(public_key, decide, topics)
 
-    def _judge(self, public_key: bytes, decide: Callable[[bool], None]) -> None:
+    def _judge(self, public_key: bytes, decide: Callable[[bool], None], topics: Sequence[Topic]) -> None:
         def judge(verdict: Verdict) -> None:
             allowed = verdict is Verdict.ALLOWED and self._may_enter(public_key)
             self._context.counters.refused += not allowed
@@ -61,11 +62,11 @@ class Acceptor:
             self._context.soon(lambda: judge(Verdict.ALLOWED))
         else:
             peer = self._book.get(public_key)
-            topics = peer.topics if peer is not None else ()
-            if self._gate.ask(public_key, topics, True, judge) is None:
+            known = peer.topics if peer is not None else ()
+            if self._gate.ask(public_key, tuple(dict.fromkeys((*known, *topics))), True, judge) is None:
                 self._context.soon(lambda: judge(Verdict.UNANSWERED))
 
-    def _postpone(self, dial: Link, public_key: bytes, decide: Callable[[bool], None]) -> None:
+    def _postpone(self, dial: Link, public_key: bytes, decide: Callable[[bool], None], topics: Sequence[Topic]) -> None:
         """Both sides dial, and our connection will stay: let the other begin only if ours does not come about.
 
         Otherwise the peer's application would see the one that it began come and go.
@@ -79,7 +80,7 @@ class Acceptor:
             if dial.state is State.OPEN and self._links.of(public_key) is dial:
                 decide(False)
             else:
-                self._judge(public_key, decide)
+                self._judge(public_key, decide, topics)
 
         def settle() -> None:
             self._context.soon(go_on)

@@ -246,9 +246,9 @@ class Policy:
         if entry is not None:
             self._stalls.revived(entry)
 
-    def admit(self, public_key: bytes, decide: Callable[[bool], None]) -> None:
-        """A peer's handshake came in. ``decide(False)``: it is to hear nothing."""
-        self._acceptor.admit(public_key, decide)
+    def admit(self, public_key: bytes, decide: Callable[[bool], None], topics: Sequence[Topic] = ()) -> None:
+        """A peer's handshake came in. ``decide(False)``: it is to hear nothing. ``topics``: those it showed."""
+        self._acceptor.admit(public_key, decide, topics)
 
     def new_link(self) -> int:
         """The number under which the driver keeps a connection that came in."""

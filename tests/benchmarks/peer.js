@@ -121,8 +121,10 @@ const commands = {
     const began = now()
     const dialled = []
     for (let i = 0; i < count; i++) dialled.push(atOnce ? dialOnce(key) : await dialOnce(key))
-    const opened = (await Promise.all(dialled)).filter((stream) => stream !== null)
+    const streams = await Promise.all(dialled)
     const seconds = (now() - began) / 1000
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    const opened = streams.filter((stream) => stream !== null && !stream.destroying)
     if (keep) kept.push(...opened)
     else opened.forEach((stream) => stream.destroy())
     return { seconds, opened: opened.length }

@@ -121,7 +121,7 @@ class Peer:
             pass
 
     async def dial(self, key: str, count: int, at_once: bool = False, keep: bool = False) -> dict[str, Any]:
-        """Dial one key again and again, as a new client each time; how long it took, and how many were opened."""
+        """Dial one key again and again, as a new client each time; how long it took, and how many stay open."""
         opened: list[Connection] = []
 
         async def one() -> None:
@@ -137,6 +137,8 @@ class Peer:
                     else:
                         await one()
         seconds = perf_counter() - began
+        await trio.sleep(0.2)
+        opened = [connection for connection in opened if not connection.is_closed]
         if keep:
             self._kept += opened
         else:

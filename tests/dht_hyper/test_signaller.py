@@ -33,7 +33,7 @@ def test_dht_is_a_signaller(net: HyperNet) -> None:
 def find(net: HyperNet, client: Peer, *seeds: Address) -> list[Address]:
     relays: list[Address] = []
     ended = Outcome[None]()
-    client.hyper.signaller.find_relays(TARGET, seeds, relays.append, lambda: ended(None))
+    client.hyper.signaller.find_relays(TARGET, seeds, relays.append, lambda answered: ended(None))
     net.wait(ended)
     return relays
 
@@ -72,6 +72,14 @@ def test_server_announced_to_this_very_node_is_asked_itself(net: HyperNet, desk:
     reply = net.wait(ended)
     assert reply is not None
     assert not reply.relayed
+
+
+def test_a_node_that_has_just_started_counts_those_it_is_asking_as_witnesses(net: HyperNet) -> None:
+    client = net.client()
+    signaller = client.hyper.signaller
+    heard = signaller.witnesses()
+    client.hyper.node.ping(STRANGER, lambda reply: None)
+    assert signaller.witnesses() == [*heard, STRANGER]
 
 
 def test_witnesses_tell_a_socket_its_address(net: HyperNet) -> None:

@@ -76,6 +76,12 @@ async function write(stream, data) {
 
 const target = (hex) => Buffer.from(hex, 'hex')
 
+// Leave no direct way. On loopback a node may find out that everyone can reach it, and would say so.
+function hide(options, more) {
+  Object.assign(options, more)
+  dht.remoteAddress = () => null
+}
+
 const commands = {
   async join({ topic, server = true, client = true }) {
     return { flushed: await swarm.join(target(topic), { server, client }).flushed() }
@@ -88,13 +94,13 @@ const commands = {
   // `relay`: a relay's key. `direct`: false to leave the two sides no other way.
   async listen({ relay, direct = true }) {
     const options = relay ? { relayThrough: target(relay) } : {}
-    if (!direct) Object.assign(options, { holepunch: false, shareLocalAddress: false })
+    if (!direct) hide(options, { holepunch: false, shareLocalAddress: false })
     await dht.createServer(options, adopt).listen(keyPair)
   },
 
   async connect({ key, relay, direct = true }) {
     const options = relay ? { relayThrough: target(relay) } : {}
-    if (!direct) Object.assign(options, { holepunch: () => false, localConnection: false })
+    if (!direct) hide(options, { holepunch: () => false, localConnection: false })
     const stream = dht.connect(target(key), { keyPair, ...options })
     await new Promise((resolve, reject) => stream.once('open', resolve).once('error', reject))
     return { conn: adopt(stream) }
@@ -110,7 +116,10 @@ const commands = {
     const accept = (socket) => relay.accept(socket, { id: socket.remotePublicKey }).on('error', () => {})
     const server = dht.createServer({ shareLocalAddress: true }, accept)
     await server.listen(keyPair)
-    return { address: HOST + ':' + dht.io.serverSocket.address().port }
+  },
+
+  async where() {
+    return { addresses: [dht.io.serverSocket, dht.io.clientSocket].map((socket) => HOST + ':' + socket.address().port) }
   },
 
   async relayStats() {

@@ -58,7 +58,7 @@ class Peer:
         self._nursery.start_soon(self.adopt_all, listener)
 
     async def connect(self, key: str, relay: str | None = None, direct: bool = True) -> dict[str, Any]:
-        if relay is None:
+        if relay is None and direct:
             return {"conn": self.adopt(await self._swarm.connect(bytes.fromhex(key)))}
         policy: Any = {} if direct else {"relay_policy": "require"}
         connection = await self._swarm.dht.connect(key, relay_through=relay, **policy)
@@ -67,14 +67,19 @@ class Peer:
     async def path(self, conn: int) -> dict[str, Any]:
         return {"address": str(self._connections[conn].path.remote_address)}
 
-    async def be_relay(self) -> dict[str, Any]:
+    async def be_relay(self) -> None:
         self._relay = await self._swarm.dht.relay(self._key_pair)
-        return {"address": str(self._swarm.dht.local_address)}
+
+    async def where(self) -> dict[str, Any]:
+        return {"addresses": [str(self._swarm.dht.local_address)]}
 
     async def relay_stats(self) -> dict[str, Any]:
         assert self._relay is not None
         stats = self._relay.stats()
         return {"matched": stats.pairings_matched, "links": stats.links}
+
+    async def topics(self, conn: int) -> dict[str, Any]:
+        return {"topics": [topic.hex() for topic in self._connections[conn].topics]}
 
     async def connections(self) -> dict[str, Any]:
         alive = set(self._swarm.connections)

@@ -26,19 +26,13 @@ class Three:
 
 
 async def meet(start: Start, kinds: str, who: str, *, direct: bool) -> Three:
-    """``who`` of the two peers names the relay. Not ``direct``: that one leaves the other no direct way."""
+    """``who`` of the two peers names the relay. Not ``direct``: they leave each other no direct way."""
     server_kind, relay_kind, client_kind = kinds.split("-")
     relay, server, client = await start(relay_kind), await start(server_kind), await start(client_kind)
     await relay.call("be_relay")
-    # Node's other side has to be told, too; ours follows whoever requires a relay
-    quiet = {"direct": direct} if "node" in (server_kind, client_kind) else {}
-    named = {"relay": relay.key, "direct": direct}
-
-    def options(side: str, kind: str) -> dict[str, object]:
-        return named if side == who else quiet if kind == "node" else {}
-
-    await server.call("listen", **options("server", server_kind))
-    conn = (await client.call("connect", key=server.key, **options("client", client_kind)))["conn"]
+    options = {side: {"direct": direct, "relay": relay.key if side == who else None} for side in ("server", "client")}
+    await server.call("listen", **options["server"])
+    conn = (await client.call("connect", key=server.key, **options["client"]))["conn"]
     return Three(relay, End(server, await server.connection(client)), End(client, conn))
 
 
@@ -50,5 +44,20 @@ async def test_data_goes_through_a_relay(start: Start, kinds: str, who: str) -> 
         assert await three.relay.call("relay_stats") == {"matched": 1, "links": 1}
         await transfer_both_ways((three.server, three.client), 1_000_000)
         assert await three.relay.call("relay_stats") == {"matched": 1, "links": 1}
-        addresses = [(await end.call("path"))["address"] for end in (three.server, three.client)]
-        assert addresses[0] == addresses[1]
+
+
+@pytest.mark.parametrize("who", ["server", "client"])
+@pytest.mark.parametrize("kinds", ["python-node-node", "node-node-python", "python-python-node", "node-python-python"])
+async def test_connection_that_finds_a_direct_path_needs_the_relay_no_more(start: Start, kinds: str, who: str) -> None:
+    """Data flows all the time: whatever is found when, nothing of it is lost, and the relay is given back."""
+    with trio.fail_after(60):
+        three = await meet(start, kinds, who, direct=True)
+        relay_address = await three.relay.call("where")
+        for _ in range(3):
+            await transfer_both_ways((three.server, three.client), 1_000_000)
+        while (await three.relay.call("relay_stats"))["links"]:
+            await trio.sleep(0.2)
+            await transfer_both_ways((three.server, three.client), 1000)
+        for end in (three.server, three.client):
+            assert (await end.call("path"))["address"] not in relay_address["addresses"]
+        await transfer_both_ways((three.server, three.client), 1_000_000)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import sys
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.nat.lab import Lab, Namespace
 
-__all__ = ["DHT_NODES", "Meeting", "dht", "meeting"]
+__all__ = ["DHT_NODES", "Meeting", "dht", "meeting", "peer"]
 
 DHT_NODES = 9
 """Each has an address of its own: a router whose ports depend on the outer address looks random only then."""
@@ -45,7 +46,8 @@ class Meeting:
     """From the making of the swarm to the first echo, or to the failure."""
     reason: str = ""
     """Of the failure, and its text."""
-    opened: int = field(default=0)
+    opened: int = 0
+    """Connections so far."""
 
     @property
     def connected(self) -> bool:
@@ -64,31 +66,40 @@ class Meeting:
         self.opened += line.startswith("INFO opened")
         return line
 
-    async def echo_after(self, milliseconds: float) -> None:
-        """Until something that the client sent after that time has come back."""
-        line = ""
-        while not (line.startswith("PONG ") and float(line.split()[1]) > milliseconds):
+    async def echo_of_now(self) -> float:
+        """Seconds until something comes back that the client sends after now."""
+        started = time.time()
+        sent = 0.0
+        while sent <= started:
             line = await self._line()
+            if line.startswith("PONG "):
+                sent = float(line.split()[1]) / 1000
+        return time.time() - started
+
+
+@asynccontextmanager
+async def peer(host: Namespace, role: str, bootstrap: str, topic: str, **options: str) -> AsyncIterator[Program]:
+    """One peer, until the end of the block."""
+    environment = {"NETLAB_BOOTSTRAP": bootstrap, "NETLAB_TOPIC": topic, **options}
+    async with running(*host.command(sys.executable, str(HERE / "peer.py"), role, **environment)) as program:
+        yield program
 
 
 @asynccontextmanager
 async def meeting(
     bootstrap: str, server: Namespace, client: Namespace, *, pings: bool = False, patience: float = 30.0
 ) -> AsyncIterator[Meeting]:
-    """The client's first dial, made or failed. Raises `trio.TooSlowError` when it is neither in time."""
-    common = {"NETLAB_BOOTSTRAP": bootstrap, "NETLAB_TOPIC": secrets.token_hex(32)}
-    peer = str(HERE / "peer.py")
+    """The client's first dial, made or failed. Raises `trio.TooSlowError` when it is neither in time.
+
+    ``pings``: it goes on sending, for `Meeting.echo_of_now`.
+    """
+    topic = secrets.token_hex(32)
+    options = {"NETLAB_PING": "1"} if pings else {}
     async with AsyncExitStack() as stack:
         with trio.fail_after(patience):
-            listening = await stack.enter_async_context(
-                running(*server.command(sys.executable, peer, "server", **common))
-            )
+            listening = await stack.enter_async_context(peer(server, "server", bootstrap, topic))
             await listening.line_with("READY")
-            if pings:
-                common["NETLAB_PING"] = "1"
-            dialling = await stack.enter_async_context(
-                running(*client.command(sys.executable, peer, "client", **common))
-            )
+            dialling = await stack.enter_async_context(peer(client, "client", bootstrap, topic, **options))
             made = Meeting(dialling)
             await made._decided()
         yield made

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from swarm import DialFailed, Swarm
+from swarm import BootstrapError, DialFailed, Swarm, SwarmError
 
 if TYPE_CHECKING:
     from swarm import Connection
@@ -36,6 +36,9 @@ class Peer:
         """One line, ended by the seconds since the swarm was created."""
         print(f"{line} {time.monotonic() - self._created:.3f}", flush=True)
 
+    def say_failed(self, reason: str, error: SwarmError) -> None:
+        print(f"FAILED {time.monotonic() - self._created:.3f} {reason} {error}", flush=True)
+
     async def run(self) -> None:
         environ = os.environ
         options: dict[str, Any] = {"relay_through": environ["NETLAB_RELAY"]} if environ.get("NETLAB_RELAY") else {}
@@ -48,7 +51,10 @@ class Peer:
             discovery = swarm.join(
                 bytes.fromhex(environ["NETLAB_TOPIC"]), server=self._role == "server", client=self._role == "client"
             )
-            await discovery.flushed()
+            try:
+                await discovery.flushed()
+            except BootstrapError as error:
+                self.say_failed("BOOTSTRAP", error)
             self.say(f"INFO nat kind={swarm.nat.kind}")
             if self._role == "server":
                 print("READY", flush=True)
@@ -57,8 +63,7 @@ class Peer:
     async def report_failures(self, swarm: Swarm) -> None:
         async for event in swarm.events():
             if isinstance(event, DialFailed):
-                text = str(event.error).replace("\n", " ")
-                print(f"FAILED {time.monotonic() - self._created:.3f} {event.error.reason.name} {text}", flush=True)
+                self.say_failed(event.error.reason.name, event.error)
 
     def where(self, connection: Connection) -> str:
         kind = "relayed" if connection.path.kind == "relayed" else "direct"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
-from tests.nat.meeting import dht, meeting
+from tests.nat.meeting import dht, meeting, peer
 
 if TYPE_CHECKING:
     from tests.nat.lab import Lab
@@ -62,3 +63,10 @@ async def test_routers_that_answer_unexpected_packets_are_punched_through(lab: L
     one, other = (lab.place("home", wan_input=wan_input) for _ in range(2))
     async with dht(lab) as bootstrap, meeting(bootstrap, one.host, other.host) as met:
         assert met.connected, met.reason
+
+
+async def test_a_network_that_blocks_udp_is_named_as_the_cause(lab: Lab) -> None:
+    blocked = lab.place("udpblocked")
+    async with dht(lab) as bootstrap, peer(blocked.host, "client", bootstrap, "00" * 32) as program:
+        with trio.fail_after(15):
+            assert "let UDP out" in await program.line_with("FAILED")

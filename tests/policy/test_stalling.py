@@ -58,7 +58,7 @@ def test_dials_go_on_as_long_as_the_connection_is_stalled() -> None:
 
 
 def test_when_the_stalled_connection_ends_the_dial_for_it_goes_on() -> None:
-    world, server, client = connected()
+    world, _, client = connected()
     client.policy.stalled(client.open[0].link)
     client.end(client.open[0], Bug())
     world.run(1)
@@ -68,7 +68,7 @@ def test_when_the_stalled_connection_ends_the_dial_for_it_goes_on() -> None:
 
 
 def test_only_the_side_that_dialled_dials_again() -> None:
-    world, server, client = connected()
+    world, server, _ = connected()
     server.policy.stalled(server.open[0].link)
     world.run(5)
     assert not server.seen(DialStarted)

@@ -17,6 +17,7 @@ __all__ = ["check_explanation"]
 KINDS = ("unknown", "open", "consistent", "random")
 BEFORE_THE_ANSWER = (
     Reason.PEER_NOT_FOUND,
+    Reason.OFFLINE,
     Reason.PEER_CONNECTION_FAILED,
     Reason.HANDSHAKE_INVALID,
     Reason.SERVER_INCOMPATIBLE,

@@ -29,6 +29,7 @@ class PeerSignaller:
         """The server socket's address outside, if a port is forwarded to it."""
         self.pending: dict[int, Callable[[Role, Address, Ask], bool]] = {}
         self.searches = 0
+        self.online = True
         self.witness_limit = 64
         self.cache: dict[bytes, tuple[Address, ...]] = {}
         self.local_hosts = [peer.host]
@@ -95,7 +96,11 @@ class PeerSignaller:
         return cancel
 
     def find_relays(
-        self, target: bytes, seeds: Sequence[Address], on_relay: Callable[[Address], None], on_end: Callable[[], None]
+        self,
+        target: bytes,
+        seeds: Sequence[Address],
+        on_relay: Callable[[Address], None],
+        on_end: Callable[[bool], None],
     ) -> Cancel:
         live = True
         self.searches += 1
@@ -112,7 +117,7 @@ class PeerSignaller:
         def end() -> None:
             if live:
                 cancel()
-                on_end()
+                on_end(self.online)
 
         for relay in self.peer.world.announced.get(target, ()):
             self.peer.world.schedule.after(0.06, partial(found, relay))

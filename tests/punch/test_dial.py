@@ -61,6 +61,13 @@ def test_a_peer_that_nobody_knows_is_not_found() -> None:
     assert "searching" in [stage.name for stage in error.attempt.stages]
 
 
+def test_a_search_that_nobody_answers_says_nothing_about_the_peer() -> None:
+    world = World()
+    client = peer_behind(world, "home", 1)
+    client.signaller.online = False
+    assert fail(world, client, NOBODY).reason is Reason.OFFLINE
+
+
 def test_a_dead_relay_known_before_does_not_make_a_peer_announced() -> None:
     world = World()
     world.dead.add(world.nodes[0].address)

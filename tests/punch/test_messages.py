@@ -17,8 +17,10 @@ from holepunch.errors import DecodeError
 from holepunch.keys import KeyPair
 from holepunch.punch.messages import (
     MAX_LISTED,
+    MAX_TAGS,
     NS_PEER_HANDSHAKE,
     NS_PEER_HOLEPUNCH,
+    Greeting,
     HandshakeMessage,
     HolepunchInfo,
     HolepunchMessage,
@@ -243,3 +245,33 @@ def test_long_lists_are_cut() -> None:
     assert payload.relay_addresses is not None
     assert len(payload.holepunch.relays) == len(payload.addresses4) == len(payload.relay_addresses) == MAX_LISTED
     assert HolepunchPayload.decode(HolepunchPayload(addresses=many).encode()).addresses == many[:MAX_LISTED]
+
+
+# -- what peers of this implementation tell each other besides ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "greeting", [Greeting(), Greeting((b"a" * 16, b"b" * 16)), Greeting((b"c" * 16,), proves=True)]
+)
+def test_greeting_survives_behind_everything_that_node_knows(greeting: Greeting) -> None:
+    plain = NoisePayload(udx=UdxInfo(1), secret_stream=True, relay_addresses=(Address("10.0.0.1", 1),))
+    greeted = replace(plain, greeting=greeting)
+    assert NoisePayload.decode(greeted.encode()) == greeted
+    # a decoder that stops after what it knows, as Node's does, sees nothing but a flag it does not look at
+    assert greeted.encode()[2:].startswith(plain.encode()[2:])
+    assert greeted.encode()[1] == plain.encode()[1] | 128
+
+
+@pytest.mark.parametrize("other", [b"", b"\x01", b"trio", b"trio\x00\xff", b"trio\x00\x02" + bytes(16), b"node" * 20])
+def test_whatever_another_implementation_puts_behind_the_flag_is_no_greeting(other: bytes) -> None:
+    plain = NoisePayload(udx=UdxInfo(1))
+    encoded = bytearray(plain.encode())
+    encoded[1] |= 128
+    assert NoisePayload.decode(bytes(encoded) + other) == plain
+
+
+def test_greeting_is_bounded() -> None:
+    many = NoisePayload(greeting=Greeting((bytes(16),) * 100))
+    decoded = NoisePayload.decode(many.encode()).greeting
+    assert decoded is not None
+    assert len(decoded.tags) == MAX_TAGS

@@ -29,7 +29,7 @@ async def first_data(server: str, client: str, seed: int = 0, **conditions: floa
     return seconds
 
 
-def test_no_kind_of_router_is_left_out() -> None:
+async def test_no_kind_of_router_is_left_out() -> None:
     assert {*STEADY, *RANDOM, "symmetric-seq", "udpblocked"} == {
         place for place in PLACES if not place.endswith("hairpin") and place not in ("fullcone-rand", "restricted-rand")
     }
@@ -39,8 +39,8 @@ def test_no_kind_of_router_is_left_out() -> None:
 @pytest.mark.parametrize("client", STEADY)
 @pytest.mark.parametrize("server", STEADY)
 async def test_nats_that_keep_their_port_are_a_matter_of_a_few_messages(server: str, client: str) -> None:
-    # nine ways of 30 ms: one to find the server, two to reach it, two to punch, and the streams' own
-    assert await first_data(server, client) <= 0.3
+    # ways of 30 ms, there and back: one to find the server, two to reach it, two to agree, two for the data itself
+    assert await first_data(server, client) <= 0.25
 
 
 @pytest.mark.parametrize("listens", ["random", "steady"])
@@ -48,7 +48,7 @@ async def test_one_random_nat_is_found_within_seconds(listens: str) -> None:
     pairs = [(random, steady) for random in RANDOM for steady in FILTERING]
     seconds = []
     for seed, (server, client) in enumerate(pairs if listens == "random" else [(b, a) for a, b in pairs]):
-        seconds += [await first_data(server, client, seed + n * len(pairs)) for n in range(3)]
+        seconds += [await first_data(server, client, seed + n * len(pairs)) for n in range(2)]
     assert statistics.median(seconds) <= 3.0
     assert sorted(seconds)[int(0.9 * len(seconds))] <= 8.0
 
@@ -73,7 +73,7 @@ async def test_two_random_nats_are_told_so_at_once(server: str, client: str) -> 
 
 
 async def test_a_long_way_takes_longer_by_its_round_trips_only() -> None:
-    assert max([await first_data("home", "home", seed, delay=0.08) for seed in range(5)]) <= 1.5
+    assert max([await first_data("home", "home", seed, delay=0.08) for seed in range(5)]) <= 1.2
 
 
 async def test_loss_costs_a_repetition_or_two() -> None:

@@ -40,3 +40,18 @@ async def test_a_peer_that_moved_is_found_again_within_seconds(server: str, clie
             box.change_address()
         with trio.fail_after(6):
             await made.echo_of_now()
+
+
+@pytest.mark.parametrize("how", ["port", "address"])
+async def test_a_side_that_everyone_reaches_follows_its_peer_within_the_connection(how: str) -> None:
+    async with scene("fullcone", "home", 0) as made:
+        await made.decided()
+        await trio.sleep(3)
+        box = made.client_host.boxes[-1]
+        if how == "port":
+            box.rebind()
+        else:
+            box.change_address()
+        with trio.fail_after(1):
+            await made.echo_of_now()
+        assert len(made.opened) == 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from holepunch.nursery import Background
 from holepunch.testing import VirtualNetwork
 from holepunch.udp.localhosts import LocalHosts, delivers
 from holepunch.udp.system import SystemNetwork
@@ -55,7 +56,7 @@ async def test_an_address_that_swallows_packets_is_never_proven() -> None:
     assert not await delivers(network, ADDRESS)
     async with trio.open_nursery() as nursery:
         hosts = LocalHosts(network, "0.0.0.0")
-        hosts.start(nursery)
+        hosts.start(Background(nursery))
         assert not hosts.proven()
     assert set(hosts.all()) == {ADDRESS, "10.98.0.1"}
     assert hosts.proven() == ["10.98.0.1"]
@@ -68,7 +69,7 @@ async def test_each_host_is_tested_once_and_new_ones_when_they_are_seen() -> Non
         counting = Counting(host)
         async with trio.open_nursery() as nursery:
             hosts = LocalHosts(counting, "0.0.0.0")
-            hosts.start(nursery)
+            hosts.start(Background(nursery))
             await trio.sleep(3)
             assert hosts.proven() == ["1.2.3.4"]
             host.move(network.core, "1.2.3.5", "1.2.3.4")
@@ -90,6 +91,6 @@ async def test_a_sleeping_host_proves_nothing() -> None:
 async def test_what_a_socket_is_bound_to_is_the_only_host() -> None:
     async with trio.open_nursery() as nursery:
         hosts = LocalHosts(SystemNetwork(), "127.0.0.1")
-        hosts.start(nursery)
+        hosts.start(Background(nursery))
         assert hosts.all() == ["127.0.0.1"]
     assert hosts.proven() == ["127.0.0.1"]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import trio
 
 from holepunch.core import CLIENT, SERVER, Role, Schedule
-from holepunch.draining import PAUSE, Haste
 from holepunch.nursery import Background, hidden_nursery
 from holepunch.rawstreams import StreamTable
 from holepunch.sockets import SocketTable
@@ -28,12 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint"]
 
-DRAIN_CALLS = 16
-"""Batches taken out of a socket before anything else runs: a millisecond of single datagrams from a Node peer."""
+BATCHES = 4
+"""Batches taken out of a socket before anything else runs."""
 FULL_BATCH = 16
-"""Pieces in a batch after which another call is likely to bring more."""
-PATIENT_BUFFER = 4 << 20
-"""Bytes the kernel must be able to queue for a reader to pause: some milliseconds of the fastest transfer."""
+"""Datagrams, or runs of them, in a batch after which more are likely to be there."""
 
 
 class Endpoint:
@@ -137,32 +134,25 @@ class Endpoint:
                 self.streams.flush(raw, now)
 
     async def _read(self, role: Role, socket: UdpSocket) -> None:
-        haste = Haste() if socket.receive_buffer >= PATIENT_BUFFER else None
-        try:
-            while True:
+        while True:
+            try:
                 await socket.wait_readable()
-                size, datagrams = self._drain(role, socket)
-                if haste is not None and haste.may_pause(size, datagrams):
-                    await trio.sleep(PAUSE)
-        except trio.ClosedResourceError:
-            return
+                self._drain(role, socket)
+            except trio.ClosedResourceError:
+                return
 
-    def _drain(self, role: Role, socket: UdpSocket) -> tuple[int, int]:
-        """Take what has arrived, at most `DRAIN_CALLS` full batches; how many bytes in how many pieces."""
-        size = pieces = 0
+    def _drain(self, role: Role, socket: UdpSocket) -> None:
+        """Hand out what has arrived, at most `BATCHES`; then let each stream that got something answer once."""
         now = self.now()
         touched: dict[int, RawStream] = {}
-        for _ in range(DRAIN_CALLS):
+        for _ in range(BATCHES):
             drained = socket.receive()
             for received in drained:
-                size += len(received.view)
                 self._dispatch(role, received, now, touched)
-            pieces += len(drained)
             if len(drained) < FULL_BATCH:
                 break
         for raw in touched.values():
             self.streams.flush(raw, now)
-        return size, pieces
 
     def _dispatch(self, role: Role, received: Received, now: float, touched: dict[int, RawStream]) -> None:
         view, segment, source = received

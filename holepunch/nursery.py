@@ -84,10 +84,17 @@ async def hidden_nursery() -> AsyncIterator[Background]:
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         crashed = group.split(trio.Cancelled)[1]
-        if leaving is not None and not (crashed and isinstance(leaving, trio.Cancelled)):
+        if leaving is not None and not (crashed and _is_cancellation(leaving)):
             raise leaving from leaving.__cause__
         if crashed is not None:
             raise InternalError("a background task of this library crashed; please report this") from crashed
         raise
     if leaving is not None:
         raise leaving
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    """Of one task, or of every task of the user's own nursery."""
+    return isinstance(error, trio.Cancelled) or (
+        isinstance(error, BaseExceptionGroup) and error.split(trio.Cancelled)[1] is None
+    )

@@ -164,7 +164,8 @@ class StreamTable:
                 if raw.on_event is not None:
                     raw.on_event(event)
         if core.closed:
-            self._retire(raw)
+            if raw.on_event is not None:  # else whoever opened it still has to hear of that, or to discard it
+                self._retire(raw)
             return
         deadline = core.deadline()
         if deadline < raw.armed:

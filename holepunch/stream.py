@@ -127,6 +127,10 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
         """Send the header; from here on the stream is alive. The raw stream is connected already."""
         self._raw.on_event = self._on_event
         self._raw.on_shutdown = self.destroy
+        if self._raw.core.closed:  # by the peer, which found the path first, and left
+            self._endpoint.touch(self._raw)
+            self._tell_closed()
+            return
         self._send_header()
         self._timer = self._endpoint.schedule.after(OPEN_TIMEOUT, self._never_opened)
         self._endpoint.touch(self._raw)
@@ -287,6 +291,10 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
             self._since_yield = 0
             await trio.lowlevel.checkpoint()
 
+    def limit_frames(self, size: int) -> None:
+        """Take no frame above ``size`` bytes from the peer: it would be kept until it is whole."""
+        self._secret.frame_limit = size
+
     # -- receiving ---------------------------------------------------------------------------------------------------
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
@@ -373,7 +381,8 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
                 if not chunks:
                     return None
                 self._secret.feed(chunks)
-                self._endpoint.touch(self._raw)
+                if core.owes_window:
+                    self._endpoint.touch(self._raw)
         except DecodeError as error:
             self.destroy(error)
             return None

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from swarm.policy.events import RefreshFailed as RefreshFailed
     from swarm.policy.events import TopicRefreshed as TopicRefreshed
     from swarm.policy.peers import PeerInfo as PeerInfo
+    from swarm.stats import NodeStats as NodeStats
     from swarm.stats import Stats as Stats
     from swarm.swarm import Swarm as Swarm
     from swarm.topic import Topic as Topic
@@ -68,7 +69,7 @@ _NAMES = {
     "swarm.policy.events": "BanLifted ConnectionClosed ConnectionOpened DialFailed DialStarted "
     "PeerBanned PeerFound RefreshFailed TopicRefreshed",
     "swarm.policy.peers": "PeerInfo",
-    "swarm.stats": "Stats",
+    "swarm.stats": "NodeStats Stats",
     "swarm.swarm": "Swarm",
     "swarm.topic": "Topic",
 }

@@ -128,7 +128,6 @@ class Driver:
 
     def _on_dial_failed(self, link: int, error: ConnectError) -> None:
         del self._dials[link]
-        logger.debug("dial.failed attempt=%s %s", error.attempt.id, error)
         self.policy.dial_failed(link, error)
         if isinstance(error.__cause__, NotAMember):
             self.policy.ban(error.attempt.remote_public_key, str(error.__cause__))
@@ -184,6 +183,7 @@ class Driver:
         self._sharing.topics_changed()
 
     def emit(self, event: Event) -> None:
+        logger.debug("event %s", event)
         if isinstance(event, PeerFound):
             self._sharing.peer_found(event.public_key)
         if self._state is not None:

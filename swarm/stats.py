@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Accepted", "Dialled", "Stats"]
+__all__ = ["Accepted", "Dialled", "NodeStats", "Stats"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +49,29 @@ class Stats:
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStats:
+    """One moment of a DHT node. Those in ``_total`` count from its start."""
+
+    nodes: int
+    """Of the routing table."""
+    online: bool
+    """Nodes answer, as of the last few seconds."""
+    degraded: bool
+    """Most requests get no answer."""
+    persistent: bool
+    """It stores for others."""
+    firewalled: bool
+    """Strangers are not known to reach it."""
+    streams: int
+    """Connections, and dials and handshakes that have a stream already."""
+    requests_in_flight: int
+    responses_total: int
+    timeouts_total: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
         return asdict(self)

@@ -88,3 +88,18 @@ async def test_cancelled_block_can_still_use_what_runs_in_the_background() -> No
                     result = await answers[1].receive()
     assert scope.cancelled_caught
     assert result == 42
+
+
+async def test_crash_is_told_when_all_that_it_ended_was_a_nursery_of_the_user() -> None:
+    async def crash() -> None:
+        raise ZeroDivisionError
+
+    async def block() -> None:
+        async with hidden_nursery() as background, trio.open_nursery() as own:
+            own.start_soon(trio.sleep_forever)
+            own.start_soon(trio.sleep_forever)
+            background.start_soon(crash)
+
+    with pytest.raises(InternalError) as caught:
+        await block()
+    assert isinstance(caught.value.__cause__, BaseExceptionGroup)

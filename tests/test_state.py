@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
 from holepunch.address import Address
 from swarm import KeyPair, Swarm, Topic
 from swarm.remembered import decode_nodes

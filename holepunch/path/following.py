@@ -59,10 +59,10 @@ class Following:
 
     def after(self, route: Route) -> None:
         """The stream has taken it."""
-        if self._core.bytes_received > self._received and self._is_news():
-            # the earliest from there is proven first, and the application may read late
-            if self._mark is None or self._mark.route != route:
-                self._mark = _Mark(route, self._number, self._received)
+        # the earliest from there is proven first, and the application may read late
+        is_first = self._mark is None or self._mark.route != route
+        if is_first and self._core.bytes_received > self._received and self._is_news():
+            self._mark = _Mark(route, self._number, self._received)
         self.check()
 
     def _is_news(self) -> bool:

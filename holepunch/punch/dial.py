@@ -51,6 +51,7 @@ class Dial:
         "_local",
         "_on_connected",
         "_on_failed",
+        "_on_stage",
         "_paths",
         "_puncher",
         "_relaying",
@@ -78,6 +79,7 @@ class Dial:
         local: bool = True,
         relaying: RelayChoice = NO_RELAY,
         introduce: Introduce | None = None,
+        on_stage: Callable[[Attempt, Stage], None] = lambda attempt, stage: None,
     ) -> None:
         """``relays``: where the peer can be reached, if known; none: those that led there last time.
 
@@ -89,6 +91,7 @@ class Dial:
         self._remote_public_key = PublicKey(remote_public_key)
         self._relays = relays
         self._introduce = introduce
+        self._on_stage = on_stage
         self._local = local and not relaying.required
         self._relaying = relaying
         self._wanted = want(relaying, environment.relays, environment.rng, remote_public_key)
@@ -300,4 +303,6 @@ class Dial:
 
     def _note(self, name: str, detail: str = "") -> None:
         if len(self.attempt.stages) < MAX_STAGES:
-            self.attempt.stages.append(Stage(name, self._environment.schedule.now - self._started, detail))
+            stage = Stage(name, self._environment.schedule.now - self._started, detail)
+            self.attempt.stages.append(stage)
+            self._on_stage(self.attempt, stage)

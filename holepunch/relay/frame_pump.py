@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["FramePump"]
 
 
+MAX_FRAME: Final = 65536
+"""Bytes of one frame, of which a message takes less than 100."""
+MAX_WAITING: Final = 1024
+"""Frames that wait for a peer which does not read."""
+
+
 class FramePump:
     """A mux and its stream. `run` it in a task."""
 
@@ -23,10 +29,13 @@ class FramePump:
         self.mux = Protomux()
         self.mux.on_outgoing = self._wake
         self._stream = stream
+        stream.limit_frames(MAX_FRAME)
         self._news = trio.Event()
         self._ending = False
 
     def _wake(self) -> None:
+        if len(self.mux.outgoing) > MAX_WAITING:
+            self._stream.destroy(BufferError("the peer does not read"))
         self._news.set()
 
     def end(self) -> None:

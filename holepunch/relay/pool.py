@@ -39,6 +39,8 @@ DOWN: Final = 60.0
 """Seconds that a relay counts as down after it was lost, or could not be reached."""
 MAX_DOWN: Final = 64
 """Relays that are remembered for it: peers name them, too."""
+MAX_RELAYS: Final = 32
+"""Connections to relays at a time: any peer may name one more."""
 KEPT: Final = 30.0
 """Seconds that a connection to a relay is kept after its last use, for the next peer."""
 
@@ -104,7 +106,10 @@ class RelayConnection:
         self._client: RelayClient | None = None
         self._pump: FramePump | None = None
         self._stop_kept: Cancel | None = None
-        self._stop_dial = pool.connect(key, self._on_open, self._on_failed)
+        self._stop_dial: Cancel = lambda: None
+
+    def start(self) -> None:
+        self._stop_dial = self._pool.connect(self.key, self._on_open, self._on_failed)
 
     @property
     def route(self) -> Route | None:
@@ -159,17 +164,19 @@ class RelayConnection:
             self._request(pairing)
 
     def _on_closed(self) -> None:
-        self._end("the relay ended the connection, or is none")
+        if self._pairings:
+            self._pool.set_down(self.key)
+        self.refuse("the relay ended the connection, or is none")
         if self._pump is not None:
             self._pump.end()
 
     def _on_failed(self, error: Exception) -> None:
-        self._end(f"no connection to the relay: {error}")
+        self._pool.set_down(self.key)
+        self.refuse(f"no connection to the relay: {error}")
 
-    def _end(self, detail: str) -> None:
+    def refuse(self, detail: str) -> None:
+        """Nobody is paired through it (any more)."""
         self._pool.forget(self)
-        if self._pairings:
-            self._pool.set_down(self.key)
         if self._stop_kept is not None:
             self._stop_kept()
         pairings, self._pairings = self._pairings, {}
@@ -220,7 +227,12 @@ class RelayPool:
         before this has returned."""
         connection = self._connections.get(key)
         if connection is None:
-            connection = self._connections[key] = RelayConnection(self, key)
+            connection = RelayConnection(self, key)
+            if key == self.public_key or len(self._connections) >= MAX_RELAYS:
+                self.schedule.after(0, partial(connection.refuse, "no connection to this relay"))
+            else:
+                self._connections[key] = connection
+                connection.start()
         return connection.add(token, is_initiator, stream_id, on_paired)
 
     def is_down(self, key: PublicKey) -> bool:

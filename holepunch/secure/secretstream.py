@@ -74,6 +74,7 @@ class SecretStream:
         "control_bytes_received",
         "control_bytes_sent",
         "controls",
+        "frame_limit",
         "frames_received",
         "frames_sent",
         "message_bytes_received",
@@ -99,6 +100,8 @@ class SecretStream:
         self.control_bytes_sent = 0
         """Encrypted bytes of control frames. They are no messages, whoever counts these."""
         self.control_bytes_received = 0
+        self.frame_limit = (1 << 8 * LENGTH) - 1
+        """Bytes of the largest frame that is taken, encrypted; a larger one breaks the protocol."""
         self.frames_sent = 0
         """Application messages, keep-alives not counted."""
         self.frames_received = 0
@@ -175,6 +178,8 @@ class SecretStream:
                 self._open(bytes(data[start:end]))
                 self._offset = end
                 continue
+            if size > self.frame_limit:
+                raise DecodeError(f"a frame of {size} bytes, at most {self.frame_limit} expected")
             if size < OVERHEAD:
                 raise DecodeError(f"a frame of {size} bytes, at least {OVERHEAD} expected")
             if available < end:

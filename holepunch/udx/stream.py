@@ -94,6 +94,11 @@ class UdxStream:
         return self._receiver.readable
 
     @property
+    def owes_window(self) -> bool:
+        """The peer may be waiting to hear how much was taken: `flush` tells it."""
+        return self._receiver.owes_update()
+
+    @property
     def ended(self) -> bool:
         """The remote's END was reached, and everything before it taken."""
         return self._receiver.ended and not self._receiver.readable
@@ -175,7 +180,7 @@ class UdxStream:
     def take(self, limit: int | None = None) -> list[Buffer]:
         """Ordered bytes not taken yet, at most ``limit``, in immutable chunks that the caller owns.
 
-        Works on a closed stream too. `flush` must follow: the peer may be owed a larger window.
+        Works on a closed stream too. `flush` must follow when the stream `owes_window` then.
         """
         self._readable_told = False
         return self._receiver.take(limit)

@@ -35,6 +35,7 @@ from swarm.dht.node import Event
 from swarm.dht.relay import Relay
 from swarm.dht.surroundings import Surroundings, parse_servers
 from swarm.errors import BootstrapError, StorageError
+from swarm.stats import NodeStats
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -239,6 +240,22 @@ class DHT:
     async def settled(self) -> None:
         """Return once everything is acknowledged that was sent on connections whose own direction was ended."""
         await self._endpoint.settled()
+
+    def stats(self) -> NodeStats:
+        """Counts of this node, now."""
+        self._waiters.check()
+        node = self._hyper.node
+        return NodeStats(
+            nodes=len(node.table),
+            online=node.online,
+            degraded=node.degraded,
+            persistent=not node.ephemeral,
+            firewalled=node.firewalled,
+            streams=len(self._endpoint.streams),
+            requests_in_flight=node.rpc.in_flight,
+            responses_total=node.rpc.responses,
+            timeouts_total=node.rpc.timeouts,
+        )
 
     def heard_nodes(self) -> list[Address]:
         """Nodes of the routing table that this node has heard, those heard last first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from holepunch.errors import ConnectError, Reason, Stage
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from swarm.membership import Membership
 
 __all__ = ["Dialling", "connection_over"]
+
+logger = logging.getLogger(__name__)
 
 
 def connection_over(
@@ -89,11 +92,14 @@ class Dialling:
             key_pair,
             public_key,
             on_connected=self._on_path,
-            on_failed=on_failed,
+            on_failed=self._on_no_path,
             relays=relays,
             relaying=relaying,
             introduce=None if membership is None else membership.greet,
+            on_stage=_log_stage,
         )
+        attempt = self._dial.attempt
+        logger.debug("dial.started attempt=%s key=%s relays=%d", attempt.id, public_key.short, len(relays))
         self._dial.start()
 
     @property
@@ -120,6 +126,14 @@ class Dialling:
 
     def _on_confirmed(self, connection: Connection) -> None:
         self._handed_out = True
+        logger.debug(
+            "dial.complete attempt=%s key=%s path=%s address=%s seconds=%.3f",
+            self.attempt.id,
+            connection.remote_public_key.short,
+            connection.path.kind,
+            connection.path.remote_address,
+            self._endpoint.schedule.now - self._started,
+        )
         self._on_open(connection)
 
     def _on_unconfirmed(self, cause: BaseException | None) -> None:
@@ -127,4 +141,20 @@ class Dialling:
         attempt.stages.append(Stage("unconfirmed", self._endpoint.schedule.now - self._started, str(cause or "closed")))
         error = ConnectError(Reason.REFUSED if isinstance(cause, NotAMember) else Reason.NOT_CONFIRMED, attempt)
         error.__cause__ = cause
+        self._on_no_path(error)
+
+    def _on_no_path(self, error: ConnectError) -> None:
+        logger.debug(
+            "dial.failed attempt=%s key=%s reason=%s gave_up=%s seconds=%.3f",
+            error.attempt.id,
+            error.attempt.remote_public_key.hex()[:8],
+            error.reason.name,
+            error.attempt.gave_up,
+            self._endpoint.schedule.now - self._started,
+        )
         self._on_failed(error)
+
+
+def _log_stage(attempt: Attempt, stage: Stage) -> None:
+    name = stage.name.replace(" ", "_")
+    logger.debug("dial.stage attempt=%s name=%s at=%.3f detail=%r", attempt.id, name, stage.at, stage.detail)

@@ -58,8 +58,11 @@ class RelaySearches:
         key = (target, tuple(seeds))
         search = self._searches.get(key)
         if search is None:
-            search = self._searches[key] = Search(self._node, target, seeds, partial(self._searches.pop, key))
+            search = self._searches[key] = Search(self._node, target, seeds, partial(self._forget, key))
         return search.join(Asker(on_relay, on_end))
+
+    def _forget(self, key: tuple[bytes, tuple[Address, ...]]) -> None:
+        del self._searches[key]
 
 
 class Search:
@@ -67,7 +70,7 @@ class Search:
 
     __slots__ = ("_answered", "_askers", "_before", "_cancel", "_found", "_node", "_on_over", "_target")
 
-    def __init__(self, node: Node, target: bytes, seeds: Sequence[Address], on_over: Callable[[], object]) -> None:
+    def __init__(self, node: Node, target: bytes, seeds: Sequence[Address], on_over: Callable[[], None]) -> None:
         """``on_over``: nobody may join any more."""
         self._node = node
         self._target = target

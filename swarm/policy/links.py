@@ -52,6 +52,8 @@ class Link:
     """A dial that opened, but will be replaced by the one that the peer began, if that opens in time."""
     stalled: bool = False
     """An open connection through which nothing gets at the moment."""
+    redials: int = 0
+    """Dials since then that failed."""
     successor: Link | None = None
     """The dial that is to replace it then."""
     predecessor: Link | None = None

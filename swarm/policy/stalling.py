@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Stalls"]
 
 PAUSE = 0.5
-"""Seconds between a dial that failed, or found no place, and the next one, as long as the connection is stalled: the
-peer's relays learn within 3 s that it moved, and UDX gives the connection up after some ten."""
+"""Seconds between a dial that failed, or found no place, and the next one, doubled by each failure, as long as the
+connection is stalled: a peer that moved tells its relays within 3 s, and UDX gives the connection up after some ten."""
 
 
 class Stalls:
@@ -40,6 +40,7 @@ class Stalls:
 
     def revived(self, link: Link) -> None:
         link.stalled = False
+        link.redials = 0
         self._dialler.withdraw_successor(link)
 
     def _try(self, link: Link) -> None:
@@ -58,7 +59,7 @@ class Stalls:
         self._context.emit(DialStarted(peer.public_key, peer.attempts))
 
     def _try_again(self, link: Link) -> None:
-        self._context.schedule.after(PAUSE, lambda: self._try(link))
+        self._context.schedule.after(PAUSE * 2**link.redials, lambda: self._try(link))
 
     def opened(self, link: Link, messages: Messages) -> None:
         """The dial for this connection is one itself, and takes its place."""
@@ -75,3 +76,4 @@ class Stalls:
         link.peer.last_error = error
         self._context.emit(DialFailed(error, link.peer.public_key, link.stalled))
         self._try_again(link)
+        link.redials += 1

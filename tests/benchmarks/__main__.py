@@ -1,7 +1,8 @@
 """``python -m benchmarks [MEASURE[=ROUNDS] ...]``: measure side by side with Node, print a table, write the page.
 
-Runs in a network namespace of its own where the system allows one, so that nothing but loopback is there. Whatever the
-figures say, it exits 0. The page is written only when everything was measured.
+Run from the folder tests: a dependency brings a package of that name. It runs in a network namespace of its own where
+the system allows one, so that nothing but loopback is there. Whatever the figures say, it exits 0. The page is written
+only when everything was measured.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .measures import MEASURES
 from .plot import plot
 from .programs import Failure
 from .report import page, table
-from .rows import Samples
+
+if TYPE_CHECKING:
+    from .rows import Samples
 
 INSIDE = "BENCHMARK_PRIVATE_NETWORK"
 """Set in the environment of a run that is in its namespace already."""

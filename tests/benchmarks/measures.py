@@ -158,7 +158,7 @@ def dht(samples: Samples) -> None:
                         _add(samples, "node memory", kind, (memory(program) - memory(small)) / 80 / 1000)
                 with peers(bootstrap, kind) as (peer,):
                     for what in ("lookup", "announce"):
-                        found = peer.call("search", count=10, announce=what == "announce")
+                        found = peer.call("search", count=20, announce=what == "announce")
                         _add(samples, f"{what} in {nodes}", kind, found["messages"])
                         _add(samples, f"{what} time in {nodes}", kind, found["ms"])
 
@@ -196,7 +196,7 @@ class Measure:
 
 
 MEASURES = {
-    "connection": Measure(connection, 5),
+    "connection": Measure(connection, 4),
     "joins": Measure(joins, 20),
     "dials": Measure(dials, 5),
     "bursts": Measure(bursts, 2),

@@ -18,9 +18,9 @@ __all__ = ["page", "table"]
 HEADER = ("What", "Here", "Node", "Ratio", "Bar", "")
 PAGE = """# Benchmarks
 
-`make bench` measured this: the same programs for this library and for Node's `hyperswarm`, in processes of their own, over
-loopback, in one go. The rounds of the stacks alternate, so that both have the same neighbours. A cell has the median, and
-in brackets the lowest and the highest round. Ratios are those of the medians.
+`make bench` measured this: the same programs for this library and for Node's `hyperswarm`, in processes of their own,
+over loopback, in one go. The rounds of the stacks alternate, so that both have the same neighbours. A cell has the
+median, and in brackets the lowest and the highest round. Ratios are those of the medians.
 
 {machine}
 
@@ -55,7 +55,7 @@ def ratio(row: Row, samples: Samples) -> float | None:
 
 
 def _lines(samples: Samples) -> list[tuple[str, ...]]:
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for row in ROWS:
         values, others = row.values(samples), row.others(samples)
         if not values:

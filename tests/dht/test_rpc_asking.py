@@ -193,6 +193,16 @@ def test_only_eighty_requests_leave_at_once_and_the_rest_when_the_window_turns()
     assert len({data for _, data, _ in bench.sent}) == 100
 
 
+def test_answers_let_held_requests_leave_before_the_window_turns() -> None:
+    bench = Bench()
+    for _ in range(100):
+        bench.ask(retries=0)
+    for n in range(15):
+        bench.answer(bench.asked(n).tid)
+    bench.run(0.1)
+    assert len(bench.sent) == 95
+
+
 def test_held_requests_leave_in_order_and_time_out_from_when_they_left() -> None:
     bench = Bench()
     for n in range(300):

@@ -91,6 +91,15 @@ class Peer:
             ]
         }
 
+    async def resources(self) -> dict[str, Any]:
+        tasks, waiting = 0, [trio.lowlevel.current_root_task()]
+        while waiting:
+            task = waiting.pop()
+            assert task is not None
+            tasks += 1
+            waiting += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+        return {"tasks": tasks, "streams": self._swarm.dht.stats().streams, "peers": len(self._swarm.peers)}
+
     async def send(self, conn: int, seed: str, bytes: int) -> dict[str, Any]:
         data = hashlib.shake_256(seed.encode()).digest(bytes)
         for at in range(0, bytes, WRITE):

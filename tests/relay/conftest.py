@@ -14,6 +14,7 @@ from swarm.testing import Testnet
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from holepunch.testing import VirtualHost
     from swarm.dht.relay import Relay
 
 
@@ -23,10 +24,13 @@ class World:
     def __init__(self, network: VirtualNetwork, net: Testnet) -> None:
         self.network = network
         self.net = net
+        self.hosts: list[VirtualHost] = []
+        """Of the nodes, in the order of their making."""
 
     @asynccontextmanager
     async def node(self, place: str = "open", **options: object) -> AsyncIterator[DHT]:
         host = self.network.place(place, link=Link(delay=0.015))
+        self.hosts.append(host)
         async with DHT(bootstrap=self.net.bootstrap, network=host, **options) as dht:  # type: ignore[arg-type]
             await dht.bootstrapped()
             yield dht

@@ -179,6 +179,19 @@ async def test_relay_that_ends_in_order_tells_both_ends_at_once(world: World) ->
                     await connection.receive_some()
 
 
+async def test_relay_that_vanishes_is_noticed_by_both_ends(world: World) -> None:
+    async with world.relay() as relay, world.node("symmetric") as alice, world.node("symmetric") as bob:
+        await trio.sleep(SETTLED)
+        listener = await bob.listen()
+        dialled, accepted, _ = await meet(alice, listener, relay_through=relay.public_key)
+        world.hosts[0].sleep()
+        with trio.fail_after(20):
+            for connection in (dialled, accepted):
+                with pytest.raises(trio.BrokenResourceError):
+                    await connection.receive_some()
+        world.hosts[0].wake()
+
+
 async def test_upgraded_connection_outlives_the_relay(world: World) -> None:
     async with world.relay() as relay, world.node("home") as alice, world.node("symmetric") as bob:
         await trio.sleep(SETTLED)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from holepunch.testing import VirtualHost
     from swarm import Connection
 
-__all__ = ["DELAY", "PING", "Scene", "scene"]
+__all__ = ["DELAY", "PING", "Scene", "echo", "scene", "start_dht"]
 
 DELAY = 0.015
 """Seconds, one way, on each peer's link: 60 ms round trip between two peers."""
@@ -82,7 +82,7 @@ class Scene:
                 self._change()
 
 
-async def _echo(connection: Connection) -> None:
+async def echo(connection: Connection) -> None:
     while (frame := await connection.receive_frame()) is not None:
         await connection.send_frame(frame)
 
@@ -94,6 +94,20 @@ async def _run(node: DHT, task_status: trio.TaskStatus[None]) -> None:
         await trio.sleep_forever()
 
 
+async def start_dht(network: VirtualNetwork, nursery: trio.Nursery) -> list[str]:
+    """Nodes that run in ``nursery``, and what to give to peers as ``bootstrap``."""
+    hosts = [network.host(link=Link(delay=0.0005)) for _ in range(NODES)]
+    bootstrap = [f"{hosts[0].addresses[0]}:49737"]
+    for n, host in enumerate(hosts):
+        address, rng = host.addresses[0], random.Random(n)
+        if n == 0:
+            node = DHT(bootstrap=(), host=address, network=host, public_host=address, port=49737, rng=rng)
+        else:
+            node = DHT(bootstrap=bootstrap, host=address, network=host, ephemeral=False, firewalled=False, rng=rng)
+        await nursery.start(_run, node)
+    return bootstrap
+
+
 @asynccontextmanager
 async def scene(
     server: str, client: str, seed: int, *, delay: float = DELAY, loss: float = 0.0
@@ -102,20 +116,12 @@ async def scene(
     rng = random.Random(seed)
     link = Link(delay=delay, loss=loss)
     async with VirtualNetwork(seed=seed) as network, trio.open_nursery() as nursery:
-        hosts = [network.host(link=Link(delay=0.0005)) for _ in range(NODES)]
-        bootstrap = [f"{hosts[0].addresses[0]}:49737"]
-        for n, host in enumerate(hosts):
-            address = host.addresses[0]
-            if n == 0:
-                node = DHT(bootstrap=(), host=address, network=host, public_host=address, port=49737)
-            else:
-                node = DHT(bootstrap=bootstrap, host=address, network=host, ephemeral=False, firewalled=False)
-            await nursery.start(_run, node)
+        bootstrap = await start_dht(network, nursery)
         there, here = network.place(server, link=link), network.place(client, link=link)
         keys = [KeyPair.from_seed(rng.randbytes(32)) for _ in range(2)]
         topic = rng.randbytes(32)
         async with Swarm(keys[0], bootstrap=bootstrap, network=there, rng=random.Random(seed + 1)) as listening:
-            nursery.start_soon(listening.serve, _echo)
+            nursery.start_soon(listening.serve, echo)
             await listening.join(topic, client=False).flushed()
             joined = trio.current_time()
             async with Swarm(keys[1], bootstrap=bootstrap, network=here, rng=random.Random(seed + 2)) as dialling:

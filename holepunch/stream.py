@@ -92,7 +92,7 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
     """
 
     def __init__(
-        self, endpoint: Endpoint, raw: RawStream, session: Session, rng: Random, *, yield_after: int = CHUNK
+        self, endpoint: Endpoint, raw: RawStream, session: Session, rng: Random, *, yield_after: int = SEND_QUEUE
     ) -> None:
         self._endpoint = endpoint
         self._raw = raw
@@ -127,12 +127,12 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
         """Send the header; from here on the stream is alive. The raw stream is connected already."""
         self._raw.on_event = self._on_event
         self._raw.on_shutdown = self.destroy
+        self._timer = self._endpoint.schedule.after(OPEN_TIMEOUT, self._never_opened)
         if self._raw.core.closed:  # by the peer, which found the path first, and left
             self._endpoint.touch(self._raw)
-            self._tell_closed()
+            self._on_event(Event.CLOSED)
             return
         self._send_header()
-        self._timer = self._endpoint.schedule.after(OPEN_TIMEOUT, self._never_opened)
         self._endpoint.touch(self._raw)
         self._try_open()
 
@@ -203,7 +203,7 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes; frames of at most 64 KiB carry them. Returns when they are queued within the send window.
 
-        A full checkpoint is executed once for every 64 KiB sent while the window is open, and whenever it is not;
+        A full checkpoint is executed once for every 256 KiB sent while the window is open, and whenever it is not;
         otherwise only pending cancellation is looked at. Cancelled: an unknown part was sent, whole frames only.
         """
         with self._sending:
@@ -271,8 +271,9 @@ class EncryptedStream(trio.abc.HalfCloseableStream):
             await self._wait_writable()
         core.write(self._secret.encrypt(data))
         self._wrote_at = self._endpoint.schedule.now
-        # at once when nothing is under way, for the round trip, or when it fills a batch; else with what follows
-        if core.deadline() == math.inf or SEND_QUEUE - core.writable >= CHUNK:
+        # at once when nothing is under way, for the round trip, or when the queue is full; else with what follows:
+        # the fewer times it is cut into packets, the fewer short batches
+        if core.deadline() == math.inf or core.writable <= 0:
             self._endpoint.touch(self._raw)
         else:
             self._endpoint.touch_soon(self._raw)

@@ -74,7 +74,12 @@ class RelayedPath:
         self._stream.ping()
 
     def _let_go(self) -> None:
-        self._endpoint.schedule.after(GRACE, self._way.end)
+        self._endpoint.schedule.after(GRACE, self._end)
+
+    def _end(self) -> None:
+        self._way.end()
+        # from here on the connection is like any other direct one
+        self._raw.watch = None
 
     def _on_lost(self) -> None:
         if not self._upgrade.direct:

@@ -116,16 +116,24 @@ class Listening:
         return self._membership.shared(question.remote_public_key, question.ephemeral, greeting.tags)
 
     def _on_path(self, established: Established) -> None:
+        logger.debug(
+            "accept.started key=%s address=%s", established.session.remote_public_key.short, established.address
+        )
         connection_over(
             self._endpoint,
             self._environment,
             established,
-            self._on_open,
+            self._on_confirmed,
             partial(self._on_unconfirmed, established.session.remote_public_key),
             self._membership,
         )
 
+    def _on_confirmed(self, connection: Connection) -> None:
+        logger.debug("accept.complete key=%s path=%s", connection.remote_public_key.short, connection.path.kind)
+        self._on_open(connection)
+
     def _on_unconfirmed(self, public_key: PublicKey, cause: BaseException | None) -> None:
+        logger.debug("accept.failed key=%s cause=%s", public_key.short, cause)
         if isinstance(cause, NotAMember):
             self._on_outsider(public_key, str(cause))
 

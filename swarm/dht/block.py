@@ -1,0 +1,391 @@
+"""One node of the HyperDHT as a trio block: its sockets and tasks, its first other nodes, its rest and its end.
+
+A thin shell around the pure `HyperNode`. What is asked of the network is in `swarm.dht.asking`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from contextlib import AsyncExitStack
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import trio
+
+from holepunch.address import Address
+from holepunch.core import SERVER
+from holepunch.endpoint import Endpoint
+from holepunch.keys import KeyPair, PublicKey
+from holepunch.nat.stun import StunServer
+from holepunch.punch.environment import Environment, ProbeTable
+from holepunch.punch.limits import RandomPunchLimit
+from holepunch.relay.choice import RelayChoice, RelayPolicy
+from holepunch.relay.pool import RelayPool
+from holepunch.udp.system import SystemNetwork
+from swarm.awaiting import Waiters
+from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP, BootstrapHost, Resolver
+from swarm.dht.dialling import Dialling
+from swarm.dht.host import watch_host
+from swarm.dht.hypernode import HyperNode
+from swarm.dht.node import Event
+from swarm.dht.surroundings import Surroundings, parse_servers
+from swarm.errors import BootstrapError
+from swarm.stats import NodeStats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from types import TracebackType
+
+    from holepunch.core import Random, Schedule
+    from holepunch.errors import ConnectError
+    from holepunch.nursery import Background
+    from holepunch.signaller import Cancel
+    from holepunch.udp import Network
+    from swarm.connection import Connection
+    from swarm.dht.listener import Listener
+    from swarm.dht.relay import Relay
+    from swarm.membership import Membership
+    from swarm.nat import Nat
+
+__all__ = ["NodeBlock"]
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+BOOTSTRAP_RETRY = 5.0
+"""Seconds between tries while no bootstrap node answers."""
+FAREWELL = 1.0
+"""Seconds at the end of the block for taking back what was announced."""
+
+
+class NodeBlock:
+    """See `swarm.dht.dht.DHT`, which this is the ground of."""
+
+    def __init__(
+        self,
+        *,
+        bootstrap: Iterable[str] = PUBLIC_BOOTSTRAP,
+        host: str = "0.0.0.0",
+        port: int = 0,
+        key_pair: KeyPair | None = None,
+        ephemeral: bool | None = None,
+        firewalled: bool = True,
+        public_host: str | None = None,
+        stun_servers: Iterable[str] = (),
+        relay_through: bytes | str | Iterable[bytes | str] | None = None,
+        relay_policy: RelayPolicy = "prefer-direct",
+        network: Network | None = None,
+        rng: Random | None = None,
+    ) -> None:
+        """``bootstrap``: ``"host:port"`` or ``"ip@host:port"``; none for the first node of a network of one's own.
+
+        ``port`` 0 is any free one; another is bound exactly. ``ephemeral``: True never stores for others, False does as
+        soon as the own address is known, None after 20 minutes of being reachable. ``public_host``: the own public IPv4
+        address, for a node that is to be a bootstrap node: it stores at once. ``stun_servers``: ``"host:port"``, asked
+        for the own address besides DHT nodes; needed only where these are fewer than four. ``relay_through``: public
+        keys of blind relays, for connections in both directions (see `holepunch.relay.choice.RelayPolicy` for
+        ``relay_policy``). Raises ``ValueError`` for what is malformed.
+        """
+        if isinstance(bootstrap, str):
+            raise TypeError(f"bootstrap is a list of strings, got one string: {bootstrap!r}; write [{bootstrap!r}]")
+        if not 0 <= port < 65536:
+            raise ValueError(f"a port is 0 (any free one) to 65535, got {port}")
+        self._hosts = tuple(BootstrapHost.parse(entry) for entry in bootstrap)
+        self._port = port
+        self.default_key_pair = key_pair or KeyPair.generate()
+        self._network = network or SystemNetwork()
+        self._rng = rng or random.SystemRandom()
+        self._ephemeral = ephemeral
+        self._firewalled = firewalled
+        self._public_host = None if public_host is None else _check_host(public_host)
+        self.relaying = RelayChoice.parse(relay_through, relay_policy)
+        self._endpoint = Endpoint(self._network, _check_host(host), self._rng)
+        self._surroundings = Surroundings(self._endpoint, parse_servers(stun_servers))
+        self._hyper: HyperNode
+        self._environment: Environment
+        self._waiters = Waiters("DHT")
+        self._stack = AsyncExitStack()
+        self._nursery: Background
+        self._listeners: dict[bytes, Listener | Relay] = {}
+        self._reached = trio.Event()
+        self._unreachable: BootstrapError | None = None
+        self._suspended_port: int | None = None
+        self.known_nodes: Sequence[Address] = ()
+        """Nodes of an earlier run. Set before the block: they are asked besides the bootstrap nodes."""
+
+    # -- the block ---------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self._nursery = await stack.enter_async_context(self._endpoint.running(self._port))
+            self._wire_up(self.local_address.port)
+            stack.callback(self._close)
+            self._hyper.start()
+            if isinstance(self._network, SystemNetwork) and self._endpoint.host == "0.0.0.0":
+                self._nursery.start_soon(watch_host, self._network, self._endpoint, self._hyper.node)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        with trio.move_on_after(FAREWELL, shield=True):
+            async with trio.open_nursery() as nursery:
+                for listener in list(self._listeners.values()):
+                    nursery.start_soon(listener.aclose)
+        return await self._stack.__aexit__(kind, error, trace)
+
+    def _wire_up(self, port: int) -> None:
+        """Make the cores, now that the server socket is bound, and let each datagram find its core."""
+        endpoint = self._endpoint
+        self._hyper = HyperNode(
+            endpoint.sockets,
+            endpoint.schedule,
+            self._rng,
+            unix_time=time.time,
+            local_addresses=self._surroundings.local_addresses,
+            proven_local_addresses=self._surroundings.proven_local_addresses,
+            nodes=self.known_nodes,
+            server_port=port,
+            ephemeral=self._ephemeral,
+            firewalled=self._firewalled,
+            public=None if self._public_host is None else Address(self._public_host, port),
+        )
+        node = self._hyper.node
+        if self._hosts:
+            node.resolve = Resolver(node, self._hosts, self._look_up_host)
+        node.subscribe(self._on_event)
+        probes = ProbeTable()
+        self._environment = Environment(
+            self._hyper.signaller,
+            endpoint.sockets,
+            endpoint.streams,
+            endpoint.schedule,
+            probes,
+            RandomPunchLimit(),
+            self._rng,
+            relays=RelayPool(
+                self._dial_relay, self._nursery.start_soon, endpoint.schedule, self.default_key_pair.public_key
+            ),
+            stun=self._surroundings.stun_witnesses(self._nursery),
+        )
+        endpoint.on_datagram = self._hyper.receive
+        endpoint.on_probe = probes.on_probe
+        self._surroundings.start(node, self._nursery)
+
+    def _close(self) -> None:
+        for listener in list(self._listeners.values()):
+            listener.close()
+        self._hyper.close()
+        self._waiters.close()
+
+    @property
+    def local_address(self) -> Address:
+        """The server socket's."""
+        return self._endpoint.sockets.local_address(SERVER)
+
+    @property
+    def node(self) -> HyperNode:
+        """The pure core of this node."""
+        return self._hyper
+
+    @property
+    def nat(self) -> Nat:
+        """What is known now of the own addresses and the NAT in front of them."""
+        self._waiters.check()
+        return self._surroundings.nat()
+
+    async def check_firewall(self) -> None:
+        """Find out now whether strangers reach this node; `nat` tells. (It finds out by itself, but takes its time.)"""
+
+        def begin(done: Callable[[bool], None], _: object) -> None:
+            self._hyper.node.reachability.update(True, done)
+
+        self._waiters.check()
+        self._endpoint.now()
+        await self._waiters.ask(begin)
+
+    async def ask_stun(self, server: str) -> Address | None:
+        """Where a STUN server, ``"host:port"``, sees this node now; None when it does not say within 4 s."""
+        parsed = StunServer.parse(server)
+        self._waiters.check()
+        return await self._surroundings.ask_stun(parsed)
+
+    @property
+    def nursery(self) -> Background:
+        """Where what belongs to this block runs."""
+        return self._nursery
+
+    @property
+    def schedule(self) -> Schedule:
+        """What the cores over this node share."""
+        return self._endpoint.schedule
+
+    def turn(self) -> None:
+        """Before anything is asked of a core from outside: it is told the time."""
+        self._endpoint.now()
+
+    async def settled(self) -> None:
+        """Return once everything is acknowledged that was sent on connections whose own direction was ended."""
+        await self._endpoint.settled()
+
+    def stats(self) -> NodeStats:
+        """Counts of this node, now."""
+        self._waiters.check()
+        node = self._hyper.node
+        return NodeStats(
+            nodes=len(node.table),
+            online=node.online,
+            degraded=node.degraded,
+            persistent=not node.ephemeral,
+            firewalled=node.firewalled,
+            streams=len(self._endpoint.streams),
+            requests_in_flight=node.rpc.in_flight,
+            responses_total=node.rpc.responses,
+            timeouts_total=node.rpc.timeouts,
+        )
+
+    def heard_nodes(self) -> list[Address]:
+        """Nodes of the routing table that this node has heard, those heard last first."""
+        return [contact.address for contact in self._hyper.node.table.latest() if contact.to is not None]
+
+    def subscribe(self, listener: Callable[[Event], None]) -> Cancel:
+        """Call ``listener`` with every `Event` of the node from now on."""
+        return self._hyper.node.subscribe(listener)
+
+    async def suspend(self) -> None:
+        """Take back what is announced, destroy every connection and close the sockets, until `resume`."""
+        self._waiters.check()
+        self._endpoint.now()
+        ended = trio.Event()
+        self._hyper.suspend(ended.set)
+        await ended.wait()
+        self._suspended_port = self.local_address.port
+        self._endpoint.close()
+
+    async def resume(self) -> None:
+        """Bind again, to the same port if it is free or was asked for, and announce anew.
+
+        Raises ``OSError`` when a port that was asked for is taken meanwhile.
+        """
+        self._waiters.check()
+        await trio.lowlevel.checkpoint()
+        if self._suspended_port is None:
+            return
+        port, self._suspended_port = self._suspended_port, None
+        self._endpoint.now()
+        try:
+            self._endpoint.bind(port)
+        except OSError:
+            if self._port:
+                raise
+            self._endpoint.bind(0)
+        self._hyper.node.server_port = self.local_address.port
+        self._hyper.resume()
+
+    # -- the first other nodes ---------------------------------------------------------------------------------------
+
+    @property
+    def online(self) -> bool:
+        """Whether nodes answer, as of the last few seconds."""
+        return self._hyper.node.online
+
+    @property
+    def reachable(self) -> bool:
+        """Whether a bootstrap node answered, ever, or none is needed."""
+        return self._reached.is_set()
+
+    async def bootstrapped(self) -> None:
+        """Return once this node is part of the network. Raises `BootstrapError` when no bootstrap node answers; the
+        node keeps trying."""
+        self._waiters.check()
+        await trio.lowlevel.checkpoint()
+        if not self._reached.is_set() and self._unreachable is None:
+            await self._waiters.ask(self._when_decided)
+        if not self._reached.is_set():
+            assert self._unreachable is not None
+            raise BootstrapError(self._unreachable.addresses, self._unreachable.local_addresses)
+
+    def _when_decided(self, done: Callable[[None], None], _: Callable[[BaseException], None]) -> Cancel:
+        decided = (Event.BOOTSTRAPPED,)
+        return self._hyper.node.subscribe(lambda event: done(None) if event in decided else None)
+
+    def _on_event(self, event: Event) -> None:
+        if event is Event.BOOTSTRAPPED:
+            if self._is_reached():
+                self._reached.set()
+            else:
+                asked = tuple(map(str, self._hosts))
+                self._unreachable = BootstrapError(asked, self._surroundings.local_addresses())
+                logger.warning("%s", self._unreachable)
+                self._nursery.start_soon(self._keep_trying)
+
+    def _is_reached(self) -> bool:
+        return not self._hosts or self._hyper.node.rpc.responses > 0
+
+    async def _keep_trying(self) -> None:
+        while not self._is_reached():
+            await trio.sleep(BOOTSTRAP_RETRY)
+            self._endpoint.now()
+            self._hyper.node.refresh()
+        self._unreachable = None
+        self._reached.set()
+        logger.info("a bootstrap node answered")
+
+    def _look_up_host(self, host: str, done: Callable[[Sequence[str]], None]) -> None:
+        async def resolve() -> None:
+            try:
+                found = await self._network.resolve(host)
+            except OSError as error:
+                logger.info("bootstrap host %s does not resolve: %s", host, error)
+                found = []
+            self._endpoint.now()
+            done(found)
+
+        self._nursery.start_soon(resolve)
+
+    # -- dialling ----------------------------------------------------------------------------------------------------
+
+    def dial(
+        self,
+        key_pair: KeyPair,
+        public_key: PublicKey,
+        relays: Sequence[Address],
+        on_open: Callable[[Connection], None],
+        on_failed: Callable[[ConnectError], None],
+        relaying: RelayChoice | None = None,
+        membership: Membership | None = None,
+    ) -> Dialling:
+        """`connect` for callers that do not wait."""
+        relaying = self.relaying if relaying is None else relaying
+        return Dialling(
+            self._endpoint,
+            self._environment,
+            key_pair,
+            public_key,
+            relays,
+            on_open,
+            on_failed,
+            relaying,
+            membership,
+        )
+
+    def _dial_relay(
+        self, key: PublicKey, on_open: Callable[[Connection], None], on_failed: Callable[[Exception], None]
+    ) -> Cancel:
+        # a relay must be reached without a relay
+        return self.dial(self.default_key_pair, key, (), on_open, on_failed, RelayChoice(policy="forbid")).cancel
+
+    async def _ask(self, begin: Callable[[Callable[[T], None]], Cancel]) -> T:
+        self._waiters.check()
+        self._endpoint.now()
+        return await self._waiters.ask(lambda done, _: begin(done))
+
+
+def _check_host(host: str) -> str:
+    try:
+        return str(IPv4Address(host))
+    except ValueError:
+        raise ValueError(f"not an IPv4 address: {host!r}; a right one looks like '192.168.1.2', or '0.0.0.0'") from None

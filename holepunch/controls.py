@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from holepunch.stream import CHUNK, EncryptedStream
+from holepunch.channel import CHUNK
+from holepunch.stream import EncryptedStream
 from holepunch.udx import Event
 
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ import random
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from holepunch.channel import CHUNK
 from holepunch.core import SERVER
 from holepunch.endpoint import Endpoint
 from holepunch.keys import KeyPair
 from holepunch.secure.noise import Handshake
-from holepunch.stream import CHUNK, EncryptedStream
+from holepunch.stream import EncryptedStream
 from holepunch.udp.system import SystemNetwork
 
 if TYPE_CHECKING:

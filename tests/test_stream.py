@@ -10,7 +10,8 @@ import pytest
 import trio
 import trio.testing
 
-from holepunch.stream import KEEP_ALIVE, MAX_DATAGRAM, MAX_FRAME
+from holepunch.channel import KEEP_ALIVE
+from holepunch.stream import MAX_DATAGRAM, MAX_FRAME
 from holepunch.testing import Link, VirtualNetwork
 from tests.pairs import stream_pair
 

@@ -210,8 +210,10 @@ class Puncher:
         """Begin to punch, once, with a place reserved. False: the two NATs leave no way, or the peer's address is not
         proven."""
         if self._started is None:
+            # a probe that came through already has done what the strategy is for
             steps = None if self.connected else self._strategy()
-            self._started = self.punching = steps is not None
+            self.punching = steps is not None
+            self._started = self.connected or self.punching
             if steps is not None:
                 self.scope.run(steps, lambda _: self._give_up())
         return self._started

@@ -26,7 +26,16 @@ async def test_three_peers_of_each_kind_are_all_connected_once(start: Start) -> 
             for peer in theirs:
                 nursery.start_soon(partial(peer.call, "join", topic=topic))
                 await trio.sleep(0.3)  # Node peers that look up at the same instant do not see each other
-        await until_all_are_connected_once([*ours, *theirs])
+        with trio.move_on_after(60) as waiting:
+            await until_all_are_connected_once([*ours, *theirs])
+        names = {peer.key: f"{peer.kind} {number}" for number, peer in enumerate((*ours, *theirs))}
+        missing = [
+            f"{names[one.key]} - {names[other.key]}: {len(await one.open_to(other))} and {len(await other.open_to(one))}"
+            for number, one in enumerate((*ours, *theirs))
+            for other in (*ours, *theirs)[number + 1 :]
+            if waiting.cancelled_caught
+        ]
+        assert not missing, missing
         for peer in (*ours, *theirs):
             assert len((await peer.call("connections"))["open"]) == 5
 

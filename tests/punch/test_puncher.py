@@ -200,6 +200,20 @@ def test_the_initiator_takes_the_first_hit_and_only_that() -> None:
     assert ends.hits == [Address("50.0.0.77", 1)]
 
 
+def test_a_punch_that_a_hit_has_overtaken_has_succeeded_and_sends_nothing() -> None:
+    world = World()
+    peer = peer_behind(world, "open", 1)
+    puncher, ends = puncher_of(peer)
+    puncher.update_remote(told(Firewall.CONSISTENT, PEER), None)
+    peer.environment.probes.on_probe(puncher.role, PEER)
+    assert ends.hits == [PEER]
+    assert puncher.punch()
+    assert not puncher.punching
+    world.run(60)
+    assert not ends.aborts
+    puncher.close()
+
+
 def test_a_probe_before_the_peer_is_known_means_nothing() -> None:
     peer = peer_behind(World(), "open", 1)
     ends = Ends()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from holepunch.address import is_private
 from holepunch.keys import hash32
-from holepunch.punch.incoming import CLEAR_WAIT, Arrival, Incoming, Listening
+from holepunch.punch.arrival import Arrival, Listening
+from holepunch.punch.incoming import CLEAR_WAIT, Incoming
 from holepunch.punch.limits import (
     MAX_HALF_OPEN,
     MAX_PER_HOST,

@@ -5,7 +5,6 @@ Knows nothing of other handshakes; `accept` bounds how many there are. Node: hyp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from holepunch.address import best_match, is_private
@@ -20,7 +19,6 @@ from holepunch.punch.messages import (
     Abort,
     HolepunchInfo,
     NoisePayload,
-    RelayInfo,
     RelayThrough,
     SecurePayload,
     UdxInfo,
@@ -30,7 +28,6 @@ from holepunch.punch.puncher import Puncher
 from holepunch.punch.relaying import RelayWay, agree, want
 from holepunch.punch.responder import Responder
 from holepunch.punch.scope import Scope
-from holepunch.relay.choice import NO_RELAY, RelayChoice
 from holepunch.secure.noise import Handshake
 
 if TYPE_CHECKING:
@@ -38,12 +35,12 @@ if TYPE_CHECKING:
 
     from holepunch.address import Address
     from holepunch.core import Role
-    from holepunch.punch.environment import Environment, Introduce
+    from holepunch.punch.arrival import Arrival, Listening
     from holepunch.punch.messages import Greeting
     from holepunch.secure.noise import Session
     from holepunch.signaller import Cancel
 
-__all__ = ["Arrival", "Incoming", "Listening"]
+__all__ = ["Incoming"]
 
 IDLE_TIMEOUT = 10.0
 """Seconds that a client has to come through, or to begin punching."""
@@ -51,35 +48,6 @@ EARLY_GRACE = 4.0
 """Seconds that a client which was spoken to first is still helped: one request with all its repetitions."""
 CLEAR_WAIT = 10.0
 """Seconds that a finished handshake is remembered, so that late copies of its message start no second one."""
-
-
-@dataclass(slots=True)
-class Listening:
-    """What the handshakes of one listener share."""
-
-    environment: Environment
-    key_pair: KeyPair
-    local: bool
-    """Tell clients the own local addresses, and look for clients in the own network."""
-    relays: tuple[RelayInfo, ...] = ()
-    relaying: RelayChoice = NO_RELAY
-    """The blind relays that may carry connections."""
-    introduce: Introduce | None = None
-    relay_addresses: tuple[Address, ...] = ()
-    is_relay: Callable[[Address], bool] = lambda _: False
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """How a client's first message came."""
-
-    client: Address
-    source: Address
-    """Who carried it: a relay, or the client itself."""
-    to: Address
-    """This side as ``source`` sees it."""
-    role: Role
-    direct: bool
 
 
 class Incoming:

@@ -56,9 +56,11 @@ class Program:
 
 
 @contextlib.asynccontextmanager
-async def running(*command: str) -> AsyncIterator[Program]:
+async def running(*command: str, stderr: int | None = None) -> AsyncIterator[Program]:
     """A program that runs during the block and is killed at its end."""
-    process = await trio.lowlevel.open_process(list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = await trio.lowlevel.open_process(
+        list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
+    )
     try:
         yield Program(process)
     finally:

@@ -243,6 +243,25 @@ async def test_file_is_received_once_whole_and_never_over_another(net: tuple[str
         assert [entry.name for entry in inbox.iterdir()] == ["holiday.jpg"]
 
 
+async def test_people_at_a_terminal_see_how_far_a_file_is(net: tuple[str, ...], tmp_path: Path) -> None:
+    sent = tmp_path / "holiday.jpg"
+    sent.write_bytes(os.urandom(3_000_000))
+    screen, terminal = os.openpty()
+    shown = b""
+    try:
+        with trio.fail_after(60):
+            async with running(*SWARM, "send", *net, str(sent)) as sender:
+                receive = (*SWARM, "receive", *net, "--output", str(tmp_path / "received"), await sender.line())
+                async with running(*receive, stderr=terminal) as receiver:
+                    while b"3.0/3.0 MB" not in shown:
+                        await trio.lowlevel.wait_readable(screen)
+                        shown += os.read(screen, 4096)
+                    assert await receiver.process.wait() == 0
+    finally:
+        os.close(terminal)
+        os.close(screen)
+
+
 async def test_exposed_port_is_reached_through_a_forwarded_one(net: tuple[str, ...], nursery: trio.Nursery) -> None:
     async def shout(stream: trio.SocketStream) -> None:
         async for data in stream:

@@ -5,12 +5,16 @@ With ``--json`` each result is one JSON object a line, with stable keys; errors 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Output", "printable"]
 
@@ -39,6 +43,20 @@ class Output:
         """What is going on, for people who watch."""
         if not self.as_json:
             click.secho(text, err=True, dim=True)
+
+    @contextlib.contextmanager
+    def progress(self, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar with rate and time left, for people at a terminal. Yields what to tell of each so many bytes done."""
+        if self.as_json or not sys.stderr.isatty():
+            yield lambda _: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda done: bar.advance(task, done)
 
     def event(self, data: dict[str, Any], text: str) -> None:
         """What happened meanwhile: for programs a result like others, for people a note."""

@@ -54,7 +54,7 @@ async def _take(out: Output, connection: Connection, output: Path | None) -> Exi
             return Exit.FAILED
     try:
         with _new_file(path) as file:
-            await _fetch(connection, file, size)
+            await _fetch(out, connection, file, size)
     except trio.BrokenResourceError:
         out.error(f"{path} did not arrive whole")
         return Exit.FAILED
@@ -82,12 +82,14 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
             raise
 
 
-async def _fetch(connection: Connection, file: BinaryIO, size: int) -> None:
+async def _fetch(out: Output, connection: Connection, file: BinaryIO, size: int) -> None:
     """Write what comes and tell the sender its hash. Raises ``BrokenResourceError`` when less came than promised."""
     digest = hashlib.sha256()
-    while data := await connection.receive_some():
-        digest.update(data)
-        await trio.to_thread.run_sync(file.write, data)
+    with out.progress(size) as advance:
+        while data := await connection.receive_some():
+            digest.update(data)
+            await trio.to_thread.run_sync(file.write, data)
+            advance(len(data))
     if file.tell() != size:
         raise trio.BrokenResourceError("the sender ended early")
     await connection.send_frame(digest.digest())

@@ -17,6 +17,7 @@ from swarm.cli.run import run
 
 if TYPE_CHECKING:
     from swarm import Connection
+    from swarm.cli.output import Output
 
 __all__ = ["command"]
 
@@ -48,7 +49,7 @@ async def _send(settings: Settings, file: Path, timeout: float | None) -> Exit:
                 async for connection in listener:
                     waiting.deadline = float("inf")
                     out.note(f"sending, {connection.path.kind} to {connection.path.remote_address}")
-                    if await _give(connection, file.name, content):
+                    if await _give(out, connection, file.name, content):
                         out.result({"sent": file.name, "bytes": content.tell()}, f"{file.name} arrived")
                         return Exit.OK
                     out.note("that connection broke; the code still holds")
@@ -56,7 +57,7 @@ async def _send(settings: Settings, file: Path, timeout: float | None) -> Exit:
     return Exit.NO_PEER
 
 
-async def _give(connection: Connection, name: str, content: BinaryIO) -> bool:
+async def _give(out: Output, connection: Connection, name: str, content: BinaryIO) -> bool:
     """Whether the other side has the whole file: it answers with its hash."""
     size = content.seek(0, 2)
     content.seek(0)
@@ -64,9 +65,11 @@ async def _give(connection: Connection, name: str, content: BinaryIO) -> bool:
     async with connection:
         try:
             await connection.send_frame(json.dumps({"name": name, "bytes": size}).encode())
-            while data := await trio.to_thread.run_sync(content.read, CHUNK):
-                digest.update(data)
-                await connection.send_all(data)
+            with out.progress(size) as advance:
+                while data := await trio.to_thread.run_sync(content.read, CHUNK):
+                    digest.update(data)
+                    await connection.send_all(data)
+                    advance(len(data))
             await connection.send_eof()
             answer = await connection.receive_frame()
         except trio.BrokenResourceError:

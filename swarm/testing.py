@@ -13,6 +13,7 @@ from swarm.dht.dht import DHT
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from holepunch.testing import VirtualNetwork
     from holepunch.udp import Network
 
 __all__ = ["Testnet"]
@@ -21,17 +22,28 @@ __all__ = ["Testnet"]
 class Testnet:
     """``async with Testnet(3) as net: Swarm(bootstrap=net.bootstrap, host="127.0.0.1")``
 
-    Every node stores and relays from the start, the first one too. All end with the block.
+    Every node stores and relays from the start, the first one too. All end with the block. Over a virtual network, with
+    NATs and bad links, it is ``Testnet(5, internet=network)``: each node is on a public host of its own there, so that
+    peers can judge their NATs.
     """
 
     __test__ = False  # not a test case, whatever its name
 
-    def __init__(self, nodes: int = 3, *, host: str = "127.0.0.1", network: Network | None = None) -> None:
+    def __init__(
+        self,
+        nodes: int = 3,
+        *,
+        host: str = "127.0.0.1",
+        network: Network | None = None,
+        internet: VirtualNetwork | None = None,
+    ) -> None:
+        """``host`` and ``network``: where all nodes are, unless each gets a host on ``internet``."""
         if nodes < 1:
             raise ValueError(f"a network has at least one node, got {nodes}")
         self._count = nodes
         self._host = host
         self._network = network
+        self._internet = internet
         self._stack = AsyncExitStack()
         self.nodes: list[DHT] = []
 
@@ -43,12 +55,12 @@ class Testnet:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             nursery = await stack.enter_async_context(hidden_nursery())
-            first = DHT(bootstrap=(), host=self._host, network=self._network, public_host=self._host)
+            host, network = self._place()
+            first = DHT(bootstrap=(), host=host, network=network, public_host=host)
             self.nodes.append(await nursery.start(self._run, first))
             for _ in range(self._count - 1):
-                node = DHT(
-                    bootstrap=self.bootstrap, host=self._host, network=self._network, ephemeral=False, firewalled=False
-                )
+                host, network = self._place()
+                node = DHT(bootstrap=self.bootstrap, host=host, network=network, ephemeral=False, firewalled=False)
                 self.nodes.append(await nursery.start(self._run, node))
             self._stack = stack.pop_all()
         return self
@@ -57,6 +69,12 @@ class Testnet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         return await self._stack.__aexit__(kind, error, trace)
+
+    def _place(self) -> tuple[str, Network | None]:
+        if self._internet is None:
+            return self._host, self._network
+        machine = self._internet.host()
+        return machine.addresses[0], machine
 
     async def _run(self, node: DHT, task_status: trio.TaskStatus[DHT]) -> None:
         # in a task of its own: hundreds of nested blocks are deeper than the interpreter's stack

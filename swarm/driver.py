@@ -43,18 +43,17 @@ Ask = Callable[[Callable[[bool | None], None], "PublicKey", Sequence["Topic"]], 
 class TopicSearch:
     """A query for a topic. Implements `swarm.policy.effects.Search`."""
 
-    def __init__(self) -> None:
-        self.query: Query | Announcement | None = None
+    def __init__(self, query: Query | Announcement) -> None:
         self.cancelled = False
+        self._query = query
 
     @property
     def closest(self) -> Sequence[Address]:
-        return () if self.query is None else self.query.closest_nodes
+        return self._query.closest_nodes
 
     def cancel(self) -> None:
         self.cancelled = True
-        if self.query is not None:
-            self.query.cancel()
+        self._query.cancel()
 
 
 class Driver:
@@ -215,7 +214,7 @@ class Driver:
     # -- the own key -------------------------------------------------------------------------------------------------
 
     def listen(self, then: Callable[[], None]) -> None:
-        """Accept connections, and call back once the own key is announced."""
+        """Accept connections, and call back once the own key is announced; at once if it is."""
         if self._announced:
             then()
             return
@@ -255,18 +254,14 @@ class Driver:
         on_found: OnFound,
         on_end: Callable[[bool], None],
     ) -> TopicSearch:
-        search = TopicSearch()
         target = self._membership.on_network(topic)
         operations = self._dht.node.operations
+        query: Query | Announcement
         if withdraw:
-            search.query = operations.unannounce(
-                target, self._key_pair, _ended(on_end), on_found=_each(on_found), nodes=nodes
-            )
+            query = operations.unannounce(target, self._key_pair, _ended(on_end), on_found=_each(on_found), nodes=nodes)
         else:
-            search.query = operations.lookup(
-                target, _each(on_found), lambda query: on_end(query.successes > 0), nodes=nodes
-            )
-        return search
+            query = operations.lookup(target, _each(on_found), lambda query: on_end(query.successes > 0), nodes=nodes)
+        return TopicSearch(query)
 
     def announce(
         self,
@@ -276,21 +271,23 @@ class Driver:
         on_found: OnFound,
         on_end: Callable[[bool], None],
     ) -> TopicSearch:
-        search = TopicSearch()
+        # who is there is looked up while the own key is still being announced
+        announcement = self._dht.node.operations.announce(
+            self._membership.on_network(topic),
+            self._key_pair,
+            None,
+            lambda stored: on_end(bool(stored.nodes)),
+            on_found=_each(on_found),
+            clear=clear,
+            nodes=nodes,
+        )
+        search = TopicSearch(announcement)
 
-        def begin() -> None:
+        def publish() -> None:
             if not search.cancelled and self._listening is not None:
-                search.query = self._dht.node.operations.announce(
-                    self._membership.on_network(topic),
-                    self._key_pair,
-                    self._listening.relay_addresses,
-                    lambda stored: on_end(bool(stored.nodes)),
-                    on_found=_each(on_found),
-                    clear=clear,
-                    nodes=nodes,
-                )
+                announcement.publish(self._listening.relay_addresses)
 
-        self.listen(begin)
+        self.listen(publish)
         return search
 
     def unannounce(self, topic: Topic, nodes: Sequence[Address], on_end: Callable[[], None]) -> None:

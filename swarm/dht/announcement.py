@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Announcement", "PeersFound", "Stored"]
 
+TOKENS_FRESH = 5.0
+"""Seconds after a search that its tokens are taken for valid: nodes keep them for 7.5 at least (`swarm.dht.tokens`)."""
+
 
 class PeersFound(NamedTuple):
     """One node's answer to a lookup."""
@@ -74,7 +77,8 @@ class Announcement:
 
     With ``clear``, nodes that list the key are told to remove it, as soon as they answer: without, they keep the relay
     addresses of an earlier announcement. With ``announce``, the closest nodes are told to store it, but not before
-    every removal was answered: a removal sent again would undo it.
+    every removal was answered: a removal sent again would undo it. Nor before the relay addresses are known: without
+    them, the search goes ahead, and what it found waits for `publish`.
     """
 
     __slots__ = (
@@ -84,11 +88,13 @@ class Announcement:
         "_bump",
         "_clear",
         "_key_pair",
+        "_node",
         "_on_end",
         "_on_found",
         "_query",
         "_relays",
         "_removals",
+        "_searched_at",
         "_target",
     )
 
@@ -101,14 +107,15 @@ class Announcement:
         *,
         announce: bool,
         clear: bool,
-        relay_addresses: Sequence[Address] = (),
+        relay_addresses: Sequence[Address] | None = (),
         bump: int = 0,
         on_found: Callable[[PeersFound], None] | None = None,
         nodes: Sequence[Address] = (),
     ) -> None:
+        self._node = node
         self._target = target
         self._key_pair = key_pair
-        self._relays = tuple(relay_addresses)
+        self._relays = relay_addresses
         self._bump = bump
         self._announce = announce
         self._clear = clear
@@ -117,9 +124,28 @@ class Announcement:
         self._answers: list[Reply] = []
         self._removals = Batch(node, self._on_removed)
         self._additions = Batch(node, self._finish)
-        self._query = node.query(
-            target, Command.LOOKUP, nodes=nodes, on_reply=self._on_reply, on_end=lambda query: self._removals.seal()
+        self._searched_at: float | None = None  # set while what was found waits for the relay addresses
+        self._search(nodes)
+
+    def _search(self, nodes: Sequence[Address]) -> None:
+        self._query = self._node.query(
+            self._target,
+            Command.LOOKUP,
+            nodes=nodes,
+            on_reply=self._on_reply,
+            on_end=lambda query: self._removals.seal(),
         )
+
+    def publish(self, relay_addresses: Sequence[Address]) -> None:
+        """What to announce the key with, for an announcement that began without. Once."""
+        self._relays = relay_addresses
+        searched_at, self._searched_at = self._searched_at, None
+        if searched_at is None:
+            return  # still searching
+        if self._node.schedule.now <= searched_at + TOKENS_FRESH:
+            self._store()
+        else:
+            self._search(self._query.closest_nodes)
 
     @property
     def closest_nodes(self) -> Sequence[Address]:
@@ -149,7 +175,12 @@ class Announcement:
     def _on_removed(self) -> None:
         if not self._announce:
             self._finish()
-            return
+        elif self._relays is None:
+            self._searched_at = self._node.schedule.now
+        else:
+            self._store()
+
+    def _store(self) -> None:
         self._answers.clear()
         for reply in self._query.closest:
             self._send(self._additions, Command.ANNOUNCE, reply)
@@ -165,7 +196,7 @@ class Announcement:
             self._target,
             reply.id,
             reply.token,
-            self._relays if adds else (),
+            self._relays or () if adds else (),
             bump=self._bump if adds else 0,
         )
         batch.send(reply.from_, command, self._on_answer, target=self._target, value=value, token=reply.token)

@@ -100,7 +100,7 @@ class Operations:
         self,
         target: bytes,
         key_pair: KeyPair,
-        relay_addresses: Sequence[Address],
+        relay_addresses: Sequence[Address] | None,
         on_end: Callable[[Stored], None],
         *,
         on_found: Callable[[PeersFound], None] | None = None,
@@ -111,7 +111,8 @@ class Operations:
         """Announce the key under ``target`` to the up to 20 closest nodes; report who else is there.
 
         Nodes keep three of ``relay_addresses``, and for up to 13 minutes those of an earlier announcement instead,
-        unless ``clear`` has that one removed first. ``bump``: milliseconds since 1970, told to those who look up.
+        unless ``clear`` has that one removed first. None: not known yet, `Announcement.publish` will tell them.
+        ``bump``: milliseconds since 1970, told to those who look up.
         """
         if clear:
             self._storage.unannounce(target, key_pair.public_key)

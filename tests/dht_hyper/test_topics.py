@@ -52,6 +52,23 @@ def test_announcing_reports_who_is_there(net: HyperNet) -> None:
     assert everybody(found) == {PeerRecord(ALICE.public_key)}
 
 
+@pytest.mark.parametrize("after", [0.0, 0.02, 4.0, 60.0])
+def test_who_is_there_is_told_before_the_own_relays_are_known(net: HyperNet, after: float) -> None:
+    client, ended = net.client(), Outcome[Stored]()
+    net.announce(client, TOPIC, ALICE)
+    found: list[PeersFound] = []
+    announcement = client.hyper.operations.announce(TOPIC, BOB, None, ended, on_found=found.append)
+    net.run(after)
+    assert found or after < 1
+    assert not ended.values
+    announcement.publish(RELAYS)
+    stored = net.wait(ended)
+    assert len(stored.nodes) == 6
+    assert not stored.errors
+    assert everybody(found) == {PeerRecord(ALICE.public_key)}
+    assert PeerRecord(BOB.public_key, RELAYS) in everybody(net.lookup(net.client(), TOPIC))
+
+
 def test_bump_is_told_to_those_who_look_up(net: HyperNet) -> None:
     bump = int(UNIX_TIME * 1000)
     net.announce(net.client(), TOPIC, ALICE, bump=bump)

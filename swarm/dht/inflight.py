@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from swarm.dht.congestion import CongestionWindow
+from swarm.dht.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ MAX_IN_FLIGHT = 4096
 """Requests under way or held back: more than the window lets out in a minute, so a caller ran away."""
 RETRIES = 3
 TIMEOUT = 1.0
-"""Seconds per attempt."""
+"""Seconds per attempt. The first is shorter where nodes are known to answer sooner, and the last longer by as much."""
 
 
 class Call(Generic[R]):
@@ -33,14 +34,16 @@ class Call(Generic[R]):
     __slots__ = (
         "_calls",
         "data",
+        "delay",
         "first_sent",
+        "hops",
         "on_first_timeout",
         "on_reply",
         "retries",
         "role",
         "sent",
+        "spared",
         "tid",
-        "timeout",
         "timer",
         "to",
     )
@@ -52,7 +55,10 @@ class Call(Generic[R]):
         self.on_reply = on_reply
         self.on_first_timeout: Callable[[], None] | None = None
         self.retries = RETRIES
-        self.timeout = TIMEOUT
+        self.delay = 0.0
+        self.hops = 1
+        self.spared = 0.0
+        """How much sooner the second attempt left."""
         self.tid = -1
         self.data = b""
         self.sent = 0
@@ -77,6 +83,7 @@ class InFlight(Generic[R]):
         "_closed",
         "_held",
         "_next_tid",
+        "_patience",
         "_release_timer",
         "_schedule",
         "_sockets",
@@ -93,6 +100,7 @@ class InFlight(Generic[R]):
         self._sockets = sockets
         self._schedule = schedule
         self._next_tid = first_tid
+        self._patience = Patience()
         self._window = CongestionWindow(schedule.now)
         self._calls: dict[int, Call[R]] = {}
         self._held: deque[Call[R]] = deque()
@@ -129,7 +137,13 @@ class InFlight(Generic[R]):
         call.sent += 1
         self._window.sent(now)
         self._sockets.send(call.role, call.data, call.to)
-        call.timer = self._schedule.after(call.timeout, call.expire)
+        wait = TIMEOUT
+        if call.sent > call.retries:
+            wait += call.spared
+        elif call.sent == 1:
+            wait = self._patience.wait(call.hops, TIMEOUT)
+            call.spared = TIMEOUT - wait
+        call.timer = self._schedule.after(call.delay + wait, call.expire)
 
     def fail_later(self, call: Call[R]) -> None:
         """A call that cannot even begin."""
@@ -139,6 +153,16 @@ class InFlight(Generic[R]):
         """The call that a response with this transaction id answers."""
         call = self._calls.get(tid)
         return call if call is not None and call.sent else None
+
+    def answered(self, call: Call[R]) -> float:
+        """The answer came: forget the call. Seconds since its first send."""
+        rtt = self._schedule.now - call.first_sent
+        # of an answer after two sends it is not known to which: taken for one to the first, so that nodes which always
+        # take longer than that are learnt to be slow
+        if call.sent <= 2 and call.hops == 1 and not call.delay:
+            self._patience.answered(rtt)
+        self.drop(call)
+        return rtt
 
     def drop(self, call: Call[R]) -> None:
         """Forget a call: what still comes for it finds nothing."""

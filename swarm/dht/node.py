@@ -16,7 +16,6 @@ from swarm.dht.events import Event
 from swarm.dht.health import Health
 from swarm.dht.ids import ID_SIZE, node_id
 from swarm.dht.inflight import RETRIES as REQUEST_RETRIES
-from swarm.dht.inflight import TIMEOUT
 from swarm.dht.internal import MAX_DELAY, InternalCommands
 from swarm.dht.maintenance import Maintenance
 from swarm.dht.packets import DELAYED_PING, FIND_NODE, PING, UNKNOWN_COMMAND
@@ -257,7 +256,7 @@ class Node:
         if not 0 <= milliseconds <= MAX_DELAY:
             raise ValueError(f"a delay is 0 to {MAX_DELAY / 1000:g} seconds, got {delay}")
         value = milliseconds.to_bytes(4, "little")
-        return self.rpc.request(to, on_reply, internal=True, command=DELAYED_PING, value=value, timeout=delay + TIMEOUT)
+        return self.rpc.request(to, on_reply, internal=True, command=DELAYED_PING, value=value, delay=delay)
 
     def refresh(self) -> None:
         """Search around a random node of the table, to hear of new nodes."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from holepunch.core import CLIENT, SERVER
 from holepunch.errors import DecodeError
 from swarm.dht.ids import node_id
-from swarm.dht.inflight import RETRIES, TIMEOUT, Call, InFlight
+from swarm.dht.inflight import RETRIES, Call, InFlight
 from swarm.dht.packets import (
     INVALID_TOKEN,
     OK,
@@ -207,15 +207,17 @@ class Rpc:
         token: bytes | None = None,
         role: Role | None = None,
         retries: int = RETRIES,
-        timeout: float = TIMEOUT,
+        delay: float = 0.0,
+        hops: int = 1,
         force: bool = False,
         on_first_timeout: Callable[[], None] | None = None,
     ) -> Cancel:
-        """Send one request up to ``1 + retries`` times, ``timeout`` seconds apart, the same bytes each time.
+        """Send one request up to ``1 + retries`` times, the same bytes each time; fail after a second for each.
 
-        ``role`` None: the main socket. ``force``: the congestion window does not hold it back. ``on_reply`` is never
-        called before this returns, nor after the returned `Cancel` was. A reply with an error number is a reply. While
-        suspended, and when far too many are under way, a request fails at once.
+        ``hops``: how many nodes it passes until it is answered; ``delay``: how many seconds more the last one is asked
+        to wait. ``role`` None: the main socket. ``force``: the congestion window does not hold it back. ``on_reply`` is
+        never called before this returns, nor after the returned `Cancel` was. A reply with an error number is a reply.
+        While suspended, and when far too many are under way, a request fails at once.
         """
         if role is None:
             role = self.main_role
@@ -226,7 +228,8 @@ class Rpc:
             self._in_flight.fail_later(call)
             return call.cancel
         call.retries = retries
-        call.timeout = timeout
+        call.delay = delay
+        call.hops = hops
         call.on_first_timeout = on_first_timeout
         call.data = encode_request(
             RequestPacket(call.tid, to, self._id_from(role), token, internal, command, target, value)
@@ -307,9 +310,8 @@ class Rpc:
             packet.error,
             packet.value,
             role,
-            self._schedule.now - call.first_sent,
+            self._in_flight.answered(call),
         )
-        self._in_flight.drop(call)
         self.responses += 1
         self._on_reply(reply)
         call.on_reply(reply)

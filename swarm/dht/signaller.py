@@ -32,6 +32,8 @@ __all__ = ["DhtSignaller"]
 MAX_CACHED_PEERS = 512
 MAX_CACHED_RELAYS = 4
 """Of one peer: the three it announces to, and its own address."""
+HOPS = 2
+"""Of what goes through a relay to a peer, which answers the same way."""
 WITNESSES = 64
 FEW_WITNESSES = 8
 """A puncher asks 4 at a time, and each one once, also when it takes a new socket."""
@@ -115,7 +117,9 @@ class DhtSignaller:
             on_reply(None if reply is None else _handshake_reply(reply, relay))
 
         value = HandshakeMessage(Mode.FROM_CLIENT, noise).encode()
-        return self._node.request(relay, Command.PEER_HANDSHAKE, on_answer, target=target, value=value)
+        return self._node.rpc.request(
+            relay, on_answer, command=Command.PEER_HANDSHAKE, target=target, value=value, hops=HOPS
+        )
 
     def holepunch(
         self,
@@ -131,7 +135,9 @@ class DhtSignaller:
             on_reply(None if reply is None else _holepunch_reply(reply, relay))
 
         value = HolepunchMessage(Mode.FROM_CLIENT, id, payload, peer_address).encode()
-        return self._node.request(relay, Command.PEER_HOLEPUNCH, on_answer, target=target, value=value, role=role)
+        return self._node.rpc.request(
+            relay, on_answer, command=Command.PEER_HOLEPUNCH, target=target, value=value, role=role, hops=HOPS
+        )
 
     def ping(self, to: Address, role: Role, retries: int, on_pong: Callable[[Pong | None], None]) -> Cancel:
         def on_answer(reply: Reply | None) -> None:

@@ -121,7 +121,7 @@ def test_ten_are_asked_at_a_time() -> None:
     scene = Scene(table=some_addresses(K))
     puppets = scene.puppets(some_addresses(K), None)
     scene.query()
-    scene.net.run(0.9)
+    scene.net.run(0.4)
     assert sum(bool(puppet.heard) for puppet in puppets) == 10
 
 

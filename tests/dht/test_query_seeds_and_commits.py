@@ -47,7 +47,7 @@ def test_query_goes_broad_when_ten_of_the_given_nodes_answered(answering: int, a
     scene = Scene()
     puppets = [*scene.puppets(given[:answering], naming([])), *scene.puppets(given[answering:], None)]
     scene.query(nodes=given)
-    scene.net.run(0.5)
+    scene.net.run(0.2)
     assert sum(bool(puppet.heard) for puppet in puppets) == asked
 
 

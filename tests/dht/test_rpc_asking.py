@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from holepunch.core import CLIENT, SERVER, Role
 from swarm.dht.ids import node_id
 from swarm.dht.inflight import MAX_IN_FLIGHT
+from swarm.dht.patience import UNKNOWN
 from swarm.dht.rpc import Reply
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ def test_retransmissions_are_the_same_bytes() -> None:
     assert len(set(bench.sent)) == 1
 
 
-@pytest.mark.parametrize(("retries", "timeout", "end"), [(0, 1.0, 1.0), (5, 1.0, 6.0), (3, 11.0, 44.0)])
-def test_retries_and_timeout_are_the_callers_choice(retries: int, timeout: float, end: float) -> None:
+@pytest.mark.parametrize(("retries", "delay", "end"), [(0, 0.0, 1.0), (5, 0.0, 6.0), (3, 10.0, 44.0)])
+def test_retries_and_delay_are_the_callers_choice(retries: int, delay: float, end: float) -> None:
     bench = Bench()
-    bench.ask(retries=retries, timeout=timeout)
+    bench.ask(retries=retries, delay=delay)
     bench.run(end - 0.01)
     assert bench.replies == []
     bench.run(end)
@@ -59,7 +60,56 @@ def test_first_timeout_is_told_once() -> None:
     slow: list[float] = []
     bench.ask(on_first_timeout=lambda: slow.append(bench.schedule.now))
     bench.run(10)
-    assert slow == [1.0]
+    assert slow == [UNKNOWN]
+
+
+def sends_after(bench: Bench, **options: Any) -> list[float]:
+    """When a request is sent, counted from its first time, that nobody answers."""
+    started, times = bench.schedule.now, []
+    before = len(bench.sent)
+    bench.ask(ELSEWHERE, **options)
+    while bench.rpc.in_flight:
+        times += [bench.schedule.now - started] * (len(bench.sent) - before)
+        before = len(bench.sent)
+        bench.run(bench.schedule.deadline())
+    assert bench.schedule.now - started == pytest.approx(4 + 4 * options.get("delay", 0))
+    return times
+
+
+def talk(bench: Bench, rtt: float, times: int = 20, **options: Any) -> None:
+    for _ in range(times):
+        bench.ask(**options)
+        bench.run(bench.schedule.now + rtt)
+        bench.answer(bench.asked().tid)
+
+
+@pytest.mark.parametrize(("rtt", "first"), [(0.0, 0.2), (0.05, 0.2), (0.3, 0.3), (0.9, 0.9)])
+def test_second_attempt_comes_as_soon_as_nodes_are_known_to_answer(rtt: float, first: float) -> None:
+    bench = Bench()
+    talk(bench, rtt)
+    assert sends_after(bench) == pytest.approx([0, first, first + 1, first + 2], abs=0.05)
+
+
+def test_one_slow_answer_makes_patient_and_one_to_a_third_attempt_tells_nothing() -> None:
+    bench = Bench()
+    talk(bench, 0.02)
+    talk(bench, 0.3, times=1)
+    cautious = sends_after(bench)[1]
+    assert 0.2 < cautious < 1
+    bench.ask()
+    bench.run(bench.schedule.now + 3)
+    bench.answer(bench.asked().tid)
+    assert sends_after(bench)[1] == pytest.approx(cautious)
+
+
+def test_what_is_passed_on_or_asked_to_wait_is_waited_for_longer_and_tells_nothing_of_other_answers() -> None:
+    bench = Bench()
+    talk(bench, 0.02)
+    talk(bench, 0.5, hops=2)
+    talk(bench, 0.5, delay=0.5)
+    assert sends_after(bench)[1] == pytest.approx(0.2)
+    assert sends_after(bench, hops=2)[1] == pytest.approx(0.4)
+    assert sends_after(bench, delay=2.0) == pytest.approx([0, 2.2, 5.2, 8.2])
 
 
 def test_request_cancelled_at_its_first_timeout_is_not_sent_again() -> None:
@@ -131,7 +181,7 @@ def test_transaction_ids_count_up_and_wrap() -> None:
 
 def test_transaction_id_in_use_is_passed_over() -> None:
     bench = Bench()
-    bench.ask(retries=0, timeout=1e9)
+    bench.ask(retries=0, delay=1e9)
     first = bench.asked().tid
     tids = set()
     for _ in range(65_536):

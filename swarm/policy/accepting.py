@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from holepunch.errors import Attempt, ConnectError, Reason
+from holepunch.errors import Reason
 from swarm.policy.context import EXPECTED
 from swarm.policy.duplicates import keeps_new
 from swarm.policy.gate import Gate, Verdict
@@ -100,7 +100,7 @@ class Acceptor:
             self._open(link, [])
         elif existing.is_initiator and not self._context.limits.room_to_accept(self._links.servers):
             self._refuse(id, Reason.REFUSED)
-        elif existing.state is State.ASKING:
+        elif existing.state is State.PENDING:
             self._open(link, self._dialler.withdraw(existing, Reason.DUPLICATE_CONNECTION))
         elif keeps_new(self._context.own_key, public_key, *existing.messages()):
             self._replace(existing, link)
@@ -159,7 +159,7 @@ class Acceptor:
     def _replace(self, existing: Link, link: Link) -> None:
         if existing.state is State.OPEN:
             self._context.effects.close(existing.id, Reason.DUPLICATE_CONNECTION)
-            error = ConnectError(Reason.DUPLICATE_CONNECTION, Attempt(remote_public_key=link.peer.public_key))
+            error = link.peer.error(Reason.DUPLICATE_CONNECTION)
             self._dialler.remove(existing, error)
             self._open(link, [])
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from holepunch.errors import Attempt, ConnectError, Reason
+from holepunch.errors import Reason
 from swarm.policy.events import BanLifted, ConnectionClosed, ConnectionOpened, DialFailed, DialStarted
 from swarm.policy.flush import Flushes
 from swarm.policy.gate import Gate, Verdict
@@ -19,6 +19,7 @@ from swarm.policy.retry import JITTER, Backoffs, RetryTimers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from holepunch.errors import ConnectError
     from holepunch.signaller import Cancel
     from swarm.policy.context import Context
     from swarm.policy.peers import PeerBook, PeerInfo
@@ -42,10 +43,6 @@ _RELAY_HELPS = frozenset(
 
 def _no_messages() -> tuple[int, int]:
     return 0, 0
-
-
-def _error(reason: Reason, peer: PeerInfo) -> ConnectError:
-    return ConnectError(reason, Attempt(remote_public_key=peer.public_key))
 
 
 class Dialler:
@@ -116,7 +113,7 @@ class Dialler:
         """See `Policy.connect`."""
         link = self._links.of(peer.public_key)
         if not self._context.running or peer.banned:
-            error = _error(Reason.REFUSED if peer.banned else Reason.SUSPENDED, peer)
+            error = peer.error(Reason.REFUSED if peer.banned else Reason.SUSPENDED)
             self.forget(peer)
             return self._context.soon(lambda: on_result(error)).cancel
         if link is not None and link.state is State.OPEN:
@@ -218,28 +215,36 @@ class Dialler:
     def _dial(self, peer: PeerInfo, by_application: bool = False) -> Link:
         self.queue.discard(peer)
         self.retry.discard(peer)
-        link = Link(self._links.new_id(), peer, True, State.DIALLING, _no_messages, by_application)
+        link = Link(self._links.new_id(), peer, True, State.PENDING, _no_messages, by_application)
+        self._links.add(link)
+        if self._context.expects(peer.public_key) and not by_application:
+            # one of two connections would have to go again, and the application would see it come and go
+            patience = self._context.schedule.at(self._context.expected[peer.public_key], lambda: self._begin(link))
+            link.cancel_wait = patience.cancel
+        else:
+            self._begin(link)
+        return link
+
+    def _begin(self, link: Link) -> None:
+        peer = link.peer
         if self._gate.enabled:
-            link.state = State.ASKING
-            link.cancel_question = self._gate.ask(
+            link.cancel_wait = self._gate.ask(
                 peer.public_key, peer.topics, False, lambda verdict: self._answered(link, verdict)
             )
-        self._links.add(link)
-        if link.state is State.DIALLING:
+        else:
             self._start(link)
-        return link
 
     def _answered(self, link: Link, verdict: Verdict) -> None:
         if self._links.get(link.id) is not link:
             return  # given up meanwhile; a refused peer is banned, which gives its dial up
         if verdict is Verdict.ALLOWED:
-            link.state = State.DIALLING
             self._start(link)
         else:
-            self._failed(link, _error(Reason.REFUSED, link.peer))
+            self._failed(link, link.peer.error(Reason.REFUSED))
 
     def _start(self, link: Link) -> None:
         peer = link.peer
+        link.state = State.DIALLING
         self._context.counters.attempted += 1
         self._context.effects.dial(link.id, peer.public_key, peer.relay_addresses, peer.force_relay)
         self._context.emit(DialStarted(peer.public_key, peer.attempts))
@@ -305,8 +310,8 @@ class Dialler:
     def withdraw(self, link: Link, reason: Reason) -> list[Waiter]:
         """Take back a dial that is no connection yet, at no cost to the peer. Returns who waits for one."""
         self._links.remove(link)
-        if link.cancel_question is not None:
-            link.cancel_question()
+        if link.cancel_wait is not None:
+            link.cancel_wait()
         if link.state is State.DIALLING:
             self._context.counters.failed += 1
             self._context.effects.close(link.id, reason)
@@ -325,7 +330,7 @@ class Dialler:
         if rival is not None:
             self._context.effects.close(rival.id, reason)
         for on_result in self.withdraw(link, reason):
-            on_result(_error(reason, link.peer))
+            on_result(link.peer.error(reason))
 
     # -- any connection ------------------------------------------------------------------------------------------------
 
@@ -371,7 +376,7 @@ class Dialler:
         if link is not None and link.state is State.OPEN:
             on_result(link.id)
         else:
-            on_result(_error(Reason.PEER_CONNECTION_FAILED, peer))  # it ended in this very moment
+            on_result(peer.error(Reason.PEER_CONNECTION_FAILED))  # it ended in this very moment
 
     def forget(self, peer: PeerInfo) -> None:
         """Drop what is known of a peer, unless there is a reason to keep it."""

@@ -24,8 +24,8 @@ Waiter = Callable[[int | ConnectError], None]
 
 
 class State(Enum):
-    ASKING = auto()
-    """A dial that waits for the application to allow the peer. Nothing was sent."""
+    PENDING = auto()
+    """A dial that waits for the application to allow the peer, or for what the peer began. Nothing was sent."""
     DIALLING = auto()
     OPEN = auto()
 
@@ -45,7 +45,8 @@ class Link:
     """Callers of `Policy.connect`, while it is no connection yet."""
     rival: Link | None = None
     """A connection that the peer began and that waits, verified, for this dial of ours to open or to fail."""
-    cancel_question: Cancel | None = None
+    cancel_wait: Cancel | None = None
+    """While it is pending."""
     postponed: list[Callable[[], None]] = field(default_factory=list)
     """Called once, when this dial is a connection or has ended."""
     held: bool = False

@@ -9,6 +9,7 @@ import math
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from holepunch.errors import Attempt, ConnectError, Reason
 from holepunch.keys import PublicKey
 
 if TYPE_CHECKING:
@@ -116,6 +117,10 @@ class PeerInfo:
         self._book.lift(self)
 
     # The rest is the policy's own business.
+
+    def error(self, reason: Reason) -> ConnectError:
+        """Why there is no connection, where no dial can tell more."""
+        return ConnectError(reason, Attempt(remote_public_key=self.public_key))
 
     def found(self, relay_addresses: Sequence[Address]) -> None:
         """A record was seen. The newest relay addresses are the best, but none tells nothing."""

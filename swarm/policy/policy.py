@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from holepunch.errors import Attempt, ConnectError, Reason
+from holepunch.errors import ConnectError, Reason
 from holepunch.keys import PublicKey
 from swarm.policy.accepting import Acceptor
 from swarm.policy.context import Context, Limits, Phase
@@ -263,8 +263,7 @@ class Policy:
         """A connection ended by itself. Links that the policy closed, or never knew, are ignored."""
         entry = self._links.get(link)
         if entry is not None and entry.held and entry.state is State.DIALLING:
-            attempt = Attempt(remote_public_key=entry.peer.public_key)
-            self._dialler.failed(entry, ConnectError(Reason.PEER_CONNECTION_FAILED, attempt))
+            self._dialler.failed(entry, entry.peer.error(Reason.PEER_CONNECTION_FAILED))
             return
         if entry is None or entry.state is not State.OPEN:
             return

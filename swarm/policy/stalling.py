@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from holepunch.errors import Attempt, ConnectError, Reason
+from holepunch.errors import ConnectError, Reason
 from swarm.policy.events import DialFailed, DialStarted
 from swarm.policy.links import Link, State
 
@@ -65,7 +65,7 @@ class Stalls:
         """The dial for this connection is one itself, and takes its place."""
         successor = self._links.take_successor(link)
         assert successor is not None
-        error = ConnectError(Reason.PEER_CONNECTION_FAILED, Attempt(remote_public_key=link.peer.public_key))
+        error = link.peer.error(Reason.DUPLICATE_CONNECTION)
         self._context.effects.close(link.id, error.reason)
         self._dialler.remove(link, error)
         self._dialler.adopt(successor, messages)

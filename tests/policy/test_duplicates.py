@@ -57,6 +57,32 @@ def test_nobody_sees_the_loser_of_a_crossing() -> None:
         assert small.policy.stats().connections == 1
 
 
+@pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1)])
+def test_a_peer_whose_dial_is_on_its_way_is_not_dialled(first: int, second: int) -> None:
+    world = World()
+    dialler, other = world.host(first), world.host(second)
+    dialler.policy.join_peer(other.public_key)
+    world.run(0.015)
+    other.policy.join_peer(dialler.public_key)
+    world.run(5)
+    assert other.dials == []
+    assert [end.is_initiator for end in other.delivered] == [False]
+    assert [end.is_initiator for end in dialler.delivered] == [True]
+    assert other.policy.stats().dialled.failed == 0
+
+
+def test_a_peer_that_does_not_come_is_dialled_after_a_second() -> None:
+    world = World()
+    silent, host = world.host(1), world.host(2)
+    host.policy.admit(silent.public_key, lambda allowed: None)
+    world.run(0.1)
+    host.policy.join_peer(silent.public_key)
+    world.run(0.8)
+    assert host.dials == []
+    world.run(0.2)
+    assert [dialled for _, dialled in host.dials] == [silent]
+
+
 def test_losing_a_crossing_costs_the_peer_no_attempt() -> None:
     world = World()
     small, big = crossing(world)

@@ -21,7 +21,10 @@ __all__ = ["MAX_TIMEOUTS", "Recovery"]
 MAX_TIMEOUTS: Final = 7
 """Consecutive retransmission timeouts without progress after which the peer is taken for dead (udx.md section 6)."""
 STALL_TIMEOUTS: Final = 2
-"""Those after which the path is doubted, about 3 s after the packet left."""
+"""Those after which the path is taken for gone, about 3 s after the packet left."""
+QUERY_INTERVAL: Final = 0.25
+"""Seconds between HEARTBEATs from the first of them on, so that a path that loses many packets is not mistaken for one
+that is gone, nor waits for the next timeout."""
 BACKOFF: Final = 2.0
 """After one timeout the next comes after twice the usual time; it does not double again (udx.md section 7)."""
 SHORTEST_TAIL_PROBE: Final = 0.01
@@ -33,6 +36,7 @@ class Recovery:
     __slots__ = (
         "_phase",
         "_progress",
+        "_query_at",
         "_recovery_end",
         "_reorder_at",
         "_revived",
@@ -46,6 +50,7 @@ class Recovery:
         "lost",
         "mtu",
         "mtu_probe",
+        "query_due",
         "rtt",
         "tail_probe_due",
         "timed_out",
@@ -60,6 +65,8 @@ class Recovery:
         """The number and the size of the MTU probe that is out."""
         self.tail_probe_due = False
         """One packet should leave, whatever the windows say."""
+        self.query_due = False
+        """A HEARTBEAT should leave."""
         self.timed_out = False
         self.lost = 0
         self._phase = phase
@@ -72,16 +79,25 @@ class Recovery:
         self._recovery_end: int | None = None
         self._tail_probe_spent = False
         """One per round-trip sample."""
-        self._rto_at = self._tail_probe_at = self._reorder_at = math.inf
+        self._rto_at = self._tail_probe_at = self._reorder_at = self._query_at = math.inf
+
+    @property
+    def doubted(self) -> bool:
+        """A packet was not acknowledged in time, and nothing came since."""
+        return self._query_at < math.inf
 
     @property
     def stalled(self) -> bool:
         """So long nothing has got through that the path may be gone."""
         return self._timeouts - self._revived >= STALL_TIMEOUTS
 
-    def revive(self) -> None:
-        """Something arrived, if not what is waited for."""
+    def revive(self, now: float) -> None:
+        """Something arrived, if not what is waited for: that leaves once more, and gets its time."""
         self._revived = self._timeouts
+        self._query_at = math.inf
+        if not self.flight.empty:
+            self.tail_probe_due = True
+            self._rto_at = now + self.rtt.rto
 
     def restart(self, now: float) -> None:
         """The path is another one now: nothing learned about the old one holds (RFC 9000 section 9.4)."""
@@ -110,6 +126,7 @@ class Recovery:
         if flight.una > self._progress:
             self._progress = flight.una
             self._timeouts = self._revived = 0
+            self._query_at = math.inf
         self._settle_mtu()
         if self._recovery_end is not None and flight.una >= self._recovery_end:
             self._recovery_end = None
@@ -135,11 +152,14 @@ class Recovery:
         self._arm_tail_probe(now)
 
     def deadline(self) -> float:
-        return min(self._rto_at, self._tail_probe_at, self._reorder_at)
+        return min(self._rto_at, self._tail_probe_at, self._reorder_at, self._query_at)
 
     def expire(self, now: float) -> None:
         if now >= self._reorder_at:
             self._detect_losses(0, now)
+        if now >= self._query_at:
+            self.query_due = True
+            self._query_at = now + QUERY_INTERVAL
         if now >= self._rto_at:
             self._time_out(now)
         elif now >= self._tail_probe_at:
@@ -181,6 +201,7 @@ class Recovery:
         if self._timeouts >= MAX_TIMEOUTS:
             self.timed_out = True
         self._rto_at = now + BACKOFF * self.rtt.rto
+        self._query_at = now + QUERY_INTERVAL
         self._tail_probe_at = self._reorder_at = math.inf
         self._count_losses(self.flight.time_out(self.rtt, now))
         self._recovery_end = self.flight.next

@@ -319,12 +319,14 @@ class Sender:
         return batch
 
     def _send_tail_probe(self, turn: Turn) -> None:
-        """One new packet whatever the windows say, or else the last one again (RFC 8985 section 7.3)."""
+        """One new packet whatever the windows say, or else the last one that did not arrive again (RFC 8985 section
+        7.3)."""
         flight = self.recovery.flight
         if self._unsent():
             self._send_new(1, turn)
         elif not flight.empty:
-            self._resend(flight.next - 1, flight.next, turn)
+            *_, (_, end) = flight.sacked.gaps(flight.una, flight.next)
+            self._resend(end - 1, end, turn)
 
     def clear(self) -> None:
         """The stream is closed: keep no bytes."""
@@ -348,9 +350,13 @@ class Sender:
         return min(self.recovery.deadline(), self._pace_at, self._zero_at)
 
     def expire(self, now: float) -> None:
-        self.recovery.expire(now)
+        recovery = self.recovery
+        recovery.expire(now)
+        if recovery.query_due:
+            recovery.query_due = False
+            self.heartbeat_due = True
         if now >= self._zero_at:
-            self._zero_at = now + 2 * self.recovery.rtt.rto
+            self._zero_at = now + 2 * recovery.rtt.rto
             self.heartbeat_due = True
 
 

@@ -46,6 +46,7 @@ class UdxStream:
         "_destroyed",
         "_drained",
         "_end_told",
+        "_heard",
         "_heartbeat_at",
         "_inbound",
         "_interval",
@@ -82,6 +83,7 @@ class UdxStream:
         self._drained = False
         self._queue_full = False
         self._stalled = False
+        self._heard = False
         self._interval: float | None = None
         self._heartbeat_at = math.inf
         self._deadline = math.inf
@@ -257,11 +259,8 @@ class UdxStream:
         """
         if not self.closed:
             self._inbound.receive(view, segment, now)
-            if self._stalled:
-                self._stalled = False
-                self._sender.recovery.revive()
-                self.events.append(Event.REVIVED)
-                self.send_last_again()
+            if self._sender.recovery.doubted and route == self.route:
+                self._heard = True  # what comes from elsewhere says nothing of this path
             if self._inbound.destroyed:
                 self._close(Reset())
 
@@ -274,6 +273,12 @@ class UdxStream:
         if inbound.ack > sender.recovery.flight.una:
             sender.acknowledge(inbound.ack, (), now)
         sender.recovery.settle(now)
+        if self._heard and sender.recovery.doubted:
+            sender.recovery.revive(now)
+        self._heard = False
+        if self._stalled and not sender.recovery.doubted:
+            self._stalled = False
+            self.events.append(Event.REVIVED)
         self._settle_ends()
         if self.route is not None and not self.closed:
             inbound.ack_owed = inbound.ack_owed or receiver.owes_update()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from holepunch.udx import UdxStream
-from holepunch.udx.packet import SACK, Packet, decode, header, sack_area
+from holepunch.udx.packet import HEARTBEAT, SACK, Packet, decode, header, sack_area
 from tests.udx.pair import route
 
 if TYPE_CHECKING:
@@ -66,6 +66,10 @@ class Scripted:
     def write(self, data: bytes) -> list[Packet]:
         self.stream.write([data])
         return self.drain()
+
+    def repairs(self, seconds: float) -> list[tuple[float, Packet]]:
+        """As `wait`, without the HEARTBEATs that ask whether the path is still there."""
+        return [(at, sent) for at, sent in self.wait(seconds) if sent.flags != HEARTBEAT]
 
     def wait(self, seconds: float) -> list[tuple[float, Packet]]:
         """Let time pass, deadline by deadline. What left, and how many seconds after the start of the wait."""

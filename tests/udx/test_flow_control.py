@@ -56,7 +56,7 @@ def test_retransmissions_ignore_a_closed_window() -> None:
     peer = Scripted()
     peer.write(b"x")
     peer.feed(packet(0, 0, ack=0, window=0))
-    assert [p.seq for _, p in peer.wait(1.5)] == [0]
+    assert [p.seq for _, p in peer.repairs(1.5)] == [0]
 
 
 @pytest.mark.parametrize("what", ["data", "end"])

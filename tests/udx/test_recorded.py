@@ -269,7 +269,7 @@ def assert_same_times(ours: list[tuple[float, int]], theirs: list[tuple[float, i
 def test_a_black_hole_is_tried_and_given_up_at_the_recorded_times() -> None:
     peer = Scripted()
     sent = [(0.0, p.flags) for p in peer.write(written(10))]
-    sent += [(at, p.flags) for at, p in peer.wait(12.9)]
+    sent += [(at, p.flags) for at, p in peer.repairs(12.9)]
     assert_same_times(sent, times("black_hole_10_bytes"))
     assert not peer.stream.closed
     peer.wait(0.2)

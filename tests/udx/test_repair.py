@@ -68,7 +68,7 @@ def test_the_last_packet_is_probed_after_two_round_trips() -> None:
     sent = peer.wait(0.9)
     assert [(p.seq, bytes(p.payload)) for _, p in sent] == [(1, b"last")]
     assert sent[0][0] == pytest.approx(0.202)
-    [(at, again)] = peer.wait(0.9)
+    [(at, again)] = peer.repairs(0.9)
     assert again.seq == 1
     assert 0.9 + at == pytest.approx(0.202 + 1.0)
 
@@ -87,7 +87,7 @@ def test_a_tail_probe_carries_new_data_when_there_is_some() -> None:
 def test_without_a_round_trip_only_the_timeout_repairs() -> None:
     peer = Scripted()
     peer.write(b"x")
-    assert [at for at, _ in peer.wait(3.5)] == [pytest.approx(1.0), pytest.approx(3.0)]
+    assert [at for at, _ in peer.repairs(3.5)] == [pytest.approx(1.0), pytest.approx(3.0)]
 
 
 def test_after_a_timeout_one_packet_leaves_and_then_the_minimal_window() -> None:

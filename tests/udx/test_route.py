@@ -112,7 +112,7 @@ def test_a_route_that_is_left_gets_no_retransmissions() -> None:
     peer.stream.change_route(route(5), NEW_ID, peer.now, leave=True)
     peer.drain()
     assert peer.events == [Event.ROUTE_CHANGED]
-    [(_, again)] = peer.wait(1.5)
+    [(_, again)] = peer.repairs(1.5)
     assert (again.seq, again.stream_id) == (0, NEW_ID)
     assert peer.sent_to[-1] == route(5)
 

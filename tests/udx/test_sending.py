@@ -93,7 +93,7 @@ def test_a_retransmission_repeats_number_flags_and_bytes_under_a_fresh_ack() -> 
     peer.stream.write_end()
     [first] = peer.drain()
     peer.feed(packet(DATA, 0, b"meanwhile"))
-    [(at, again)] = peer.wait(1.5)
+    [(at, again)] = peer.repairs(1.5)
     assert at == pytest.approx(1.0)
     assert (again.flags, again.seq, bytes(again.payload)) == (first.flags, first.seq, bytes(first.payload))
     assert (first.ack, again.ack) == (0, 1)
@@ -105,7 +105,7 @@ def test_what_was_sacked_is_never_sent_again() -> None:
     peer.write(bytes(5 * FIRST_PAYLOAD))
     peer.now += 0.1
     again = peer.feed(packet(0, 0, sacks=[(1, 3), (4, 5)]))
-    again += [p for _, p in peer.wait(9.0)]
+    again += [p for _, p in peer.repairs(9.0)]
     assert {p.seq for p in again} == {0, 3}
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from holepunch.udx import Event
-from holepunch.udx.packet import DATA
+from holepunch.udx.packet import DATA, HEARTBEAT
 from tests.udx.scripted import Scripted, packet
 
 
@@ -14,6 +16,17 @@ def test_a_silent_peer_is_reported_once_within_four_seconds() -> None:
     assert peer.events == [Event.STALLED]
     peer.wait(4)
     assert peer.events == [Event.STALLED]
+
+
+def test_a_path_that_is_doubted_is_asked_four_times_a_second_until_anything_comes_back() -> None:
+    peer = Scripted()
+    peer.write(b"anybody?")
+    asked = [at for at, sent in peer.wait(2.9) if sent.flags == HEARTBEAT]
+    assert asked == pytest.approx([1.25 + n / 4 for n in range(7)])
+    answer = peer.feed(packet(0, 0))
+    assert [sent.payload for sent in answer] == [b"anybody?"]
+    assert [sent.flags for _, sent in peer.wait(0.9)] == []
+    assert peer.events == []
 
 
 def test_any_packet_of_the_peer_is_a_sign_of_life_and_makes_what_is_lost_leave_again_at_once() -> None:

@@ -37,8 +37,8 @@ class Call(Generic[R]):
         "delay",
         "first_sent",
         "hops",
-        "on_first_timeout",
         "on_reply",
+        "on_timeout",
         "retries",
         "role",
         "sent",
@@ -53,7 +53,7 @@ class Call(Generic[R]):
         self.role = role
         self.to = to
         self.on_reply = on_reply
-        self.on_first_timeout: Callable[[], None] | None = None
+        self.on_timeout: Callable[[int], None] | None = None
         self.retries = RETRIES
         self.delay = 0.0
         self.hops = 1
@@ -181,8 +181,8 @@ class InFlight(Generic[R]):
     def expire(self, call: Call[R]) -> None:
         """An attempt timed out."""
         call.timer = None
-        if call.sent == 1 and call.on_first_timeout is not None:
-            call.on_first_timeout()
+        if call.on_timeout is not None:
+            call.on_timeout(call.sent)
             if self._calls.get(call.tid) is not call:
                 return
         if call.sent <= call.retries:

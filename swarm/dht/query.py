@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from enum import Enum
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from swarm.dht.ids import distance, node_id
@@ -27,6 +28,8 @@ CONCURRENCY = 10
 SLOWED_CONCURRENCY = 3
 """While only given nodes were asked: the closest of them get a moment to answer before the query goes broad."""
 RETRIES = 5
+GONE = 2
+"""Attempts after which a node that has not answered is taken for gone, where others answered the first."""
 MAX_ADDRESSES = 1000
 """Addresses one query learns. A lookup in a network of millions meets some 300; nodes that answer with made-up
 addresses close to the target could keep a query busy for ever."""
@@ -93,20 +96,20 @@ class _State(Enum):
 class _Visit:
     """One node being asked."""
 
-    __slots__ = ("address", "cancel", "query", "slow")
+    __slots__ = ("address", "cancel", "query", "timeouts")
 
     def __init__(self, query: Query, address: Address) -> None:
         self.query = query
         self.address = address
-        self.slow = False
-        """Its first attempt timed out: it no longer takes one of the places."""
+        self.timeouts = 0
+        """Attempts that timed out. After the first it no longer takes one of the places."""
         self.cancel: Cancel
 
     def on_reply(self, reply: Reply | None) -> None:
         self.query.visited(self, reply)
 
-    def on_first_timeout(self) -> None:
-        self.slow = True
+    def on_timeout(self, attempts: int) -> None:
+        self.timeouts = attempts
         self.query.slowed(self)
 
 
@@ -118,9 +121,11 @@ class Query:
         "_command",
         "_distances",
         "_from_table",
+        "_lossy",
         "_node",
         "_options",
         "_pending",
+        "_seeding",
         "_seen",
         "_slow",
         "_slowed_down",
@@ -152,9 +157,13 @@ class Query:
         self._value = value
         self._options = options
         self._distances: list[int] = []  # of `closest`
-        self._pending: list[tuple[int, Address]] = []  # a stack of (distance, address)
+        self._pending: list[tuple[int, Address]] = []  # a heap of (distance, address)
         self._seen: dict[Address, list[Address] | _Fate] = {}  # a list has who named the address
         self._visits: set[_Visit] = set()
+        self._lossy = False
+        """A node has answered, but not its first request."""
+        self._seeding = False
+        """The bootstrap nodes are not known yet."""
         self._slow = 0
         self._slowed_down = False
         self._from_table = options.only_nodes
@@ -173,16 +182,18 @@ class Query:
 
     def start(self) -> None:
         """Seed and begin. `Node.query` does so."""
-        for address in reversed(self._options.nodes):
+        for address in self._options.nodes:
             self._push(address, None)
-        if self._options.only_nodes:
-            self._begin()
-            return
-        self._add_from_table()
-        if len(self._pending) < K:
-            self._node.bootstrap_nodes(self._on_bootstrap_nodes)
-        else:
-            self._begin()
+        if not self._options.only_nodes:
+            self._add_from_table()
+            if len(self._pending) < K:
+                self._seeding = True
+                self._node.bootstrap_nodes(self._on_bootstrap_nodes)
+        if self._pending:
+            self._advance()
+        elif not self._seeding:
+            # nobody to ask: the end still comes after `Node.query` has returned
+            self._node.schedule.after(0, self._advance)
 
     def cancel(self) -> None:
         """Stop: nothing is called any more. Requests under way are forgotten, commits too."""
@@ -198,16 +209,12 @@ class Query:
     # seeding
 
     def _on_bootstrap_nodes(self, addresses: Sequence[Address]) -> None:
+        """Now, or long after the search has begun with what is known: their names may have to be resolved."""
+        self._seeding = False
         if self._state is _State.SEARCHING:
             for address in addresses:
                 self._push(address, None)
-            self._begin()
-
-    def _begin(self) -> None:
-        if self._pending:
-            self._advance()
-        else:
-            # nobody to ask: the end still comes after `Node.query` has returned
+            # in its own time: `start` may not have returned yet
             self._node.schedule.after(0, self._advance)
 
     def _add_from_table(self) -> None:
@@ -224,7 +231,7 @@ class Query:
         if seen is None:
             if closer and len(self._seen) < MAX_ADDRESSES:
                 self._seen[address] = [] if referrer is None else [referrer]
-                self._pending.append((away, address))
+                heappush(self._pending, (away, address))
         elif referrer is not None:
             if seen is _Fate.DOWN:
                 self._hint(referrer, address)
@@ -242,14 +249,16 @@ class Query:
         while self._state is _State.SEARCHING and not self._node.rpc.closed:
             limit = (SLOWED_CONCURRENCY if self._slowed_down else self.concurrency) + self._slow
             while len(self._visits) < limit and self._pending:
-                away, address = self._pending.pop()
+                away, address = heappop(self._pending)
                 if self._is_closer(away):
                     self._visit(address)
+                else:
+                    self._pending.clear()  # the rest is further still
             if not self._from_table and not self.successes and not self.errors:
                 self._slowed_down = True
-            if self._pending:
+            if self._pending or (self._seeding and not self.successes):
                 return
-            if self._visits and not (self._slow == len(self._visits) and len(self.closest) >= K):
+            if self._visits and not self._may_leave_the_rest():
                 return
             if self._from_table or self.successes >= K / 4:
                 self._commit()
@@ -270,19 +279,31 @@ class Query:
             value=self._value,
             retries=0 if options.force else options.retries,
             force=options.force,
-            on_first_timeout=visit.on_first_timeout,
+            on_timeout=visit.on_timeout,
         )
 
+    def _may_leave_the_rest(self) -> bool:
+        """Whether the nodes that were asked and have not answered may be left out.
+
+        Where there are fewer than `K` in all, as in a network of one's own, each counts. But where no packets are lost,
+        as all who answered did so at once, one that is silent twice is not waited for until it is given up.
+        """
+        enough = len(self.closest) >= K
+        if not enough and (self._lossy or not self.successes):
+            return False
+        return all(visit.timeouts >= (1 if enough else GONE) for visit in self._visits)
+
     def slowed(self, visit: _Visit) -> None:
-        """The first attempt of ``visit`` timed out."""
-        self._slow += 1
+        """An attempt of ``visit`` timed out."""
+        self._slow += visit.timeouts == 1
         self._advance()
 
     def visited(self, visit: _Visit, reply: Reply | None) -> None:
         """``visit`` was answered, or given up."""
         self._visits.discard(visit)
-        if visit.slow:
+        if visit.timeouts:
             self._slow -= 1
+            self._lossy = self._lossy or reply is not None
         if reply is None:
             self._on_silence(visit.address)
         else:

@@ -210,14 +210,15 @@ class Rpc:
         delay: float = 0.0,
         hops: int = 1,
         force: bool = False,
-        on_first_timeout: Callable[[], None] | None = None,
+        on_timeout: Callable[[int], None] | None = None,
     ) -> Cancel:
         """Send one request up to ``1 + retries`` times, the same bytes each time; fail after a second for each.
 
         ``hops``: how many nodes it passes until it is answered; ``delay``: how many seconds more the last one is asked
-        to wait. ``role`` None: the main socket. ``force``: the congestion window does not hold it back. ``on_reply`` is
-        never called before this returns, nor after the returned `Cancel` was. A reply with an error number is a reply.
-        While suspended, and when far too many are under way, a request fails at once.
+        to wait. ``role`` None: the main socket. ``force``: the congestion window does not hold it back. ``on_timeout``
+        is told the number of each attempt that timed out. ``on_reply`` is never called before this returns, nor after
+        the returned `Cancel` was. A reply with an error number is a reply. While suspended, and when far too many are
+        under way, a request fails at once.
         """
         if role is None:
             role = self.main_role
@@ -230,7 +231,7 @@ class Rpc:
         call.retries = retries
         call.delay = delay
         call.hops = hops
-        call.on_first_timeout = on_first_timeout
+        call.on_timeout = on_timeout
         call.data = encode_request(
             RequestPacket(call.tid, to, self._id_from(role), token, internal, command, target, value)
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import pytest
+
 from holepunch.address import Address
 from swarm.dht.ids import node_id
 from swarm.dht.maintenance import HINTS_PER_TICK
@@ -41,6 +43,22 @@ def test_search_on_a_lossy_network_waits_for_retries() -> None:
     query = net.find_node(hosts[7], TARGET)
     assert query.closest_nodes == closest([host for host in hosts if host is not hosts[7]], TARGET)
     assert query.errors == 0
+
+
+@pytest.mark.parametrize(("lossy", "ended"), [(False, True), (True, False)])
+def test_dead_node_of_a_small_network_is_not_waited_for_unless_packets_are_lost(lossy: bool, ended: bool) -> None:
+    dead, *living = some_addresses(3)
+    scene = Scene(table=[dead, *living])
+    scene.puppets([dead], None)
+    for address in living:
+        scene.net.puppet(address, after(1 if lossy else 0, []))
+    query = scene.query()
+    scene.net.run(2.0)
+    assert bool(scene.ended) is ended
+    assert query.closest_nodes == living
+    scene.net.run(8)
+    assert scene.ended == [query]
+    assert node_id(dead) not in scene.node.table
 
 
 def test_search_follows_the_nodes_it_is_told_of() -> None:
@@ -179,8 +197,8 @@ def test_node_that_is_down_leaves_the_table_and_who_named_it_is_told() -> None:
     told = scene.puppets(referrers[:2], naming([down]))
     told.append(scene.net.puppet(referrers[2], None))
     scene.finish()
+    scene.net.run(8)  # until it is given up
     assert node_id(down) not in scene.node.table
-    scene.net.run(1)
     for puppet in told[:2]:
         hints = [r for _, _, r in puppet.heard if r.internal]
         assert [(r.command, decode_address(r.value or b""), r.target) for r in hints] == [(DOWN_HINT, down, None)]
@@ -190,7 +208,7 @@ def test_node_that_is_down_leaves_the_table_and_who_named_it_is_told() -> None:
 def test_who_names_a_node_known_to_be_down_is_told_too() -> None:
     down, quick, slow, late = some_addresses(4)
     scene = Scene(bootstrap=[quick, slow])
-    scene.net.puppet(quick, naming([down]))
+    scene.net.puppet(quick, after(1, [down]))  # on a network that loses packets
     scene.net.puppet(slow, after(5, [late]))  # at 5 s
     puppet = scene.net.puppet(late, after(3, [down]))  # at 8 s, two after the other one was given up
     scene.finish()

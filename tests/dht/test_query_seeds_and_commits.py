@@ -18,15 +18,43 @@ if TYPE_CHECKING:
 # -- seeds
 
 
-def test_bootstrap_nodes_are_asked_before_table_and_given_nodes() -> None:
+def test_the_nearest_is_asked_first_wherever_it_is_known_from() -> None:
     bootstrap, from_table, given = (some_addresses(2, seed=n) for n in range(3))
     scene = Scene(bootstrap=bootstrap, table=from_table)
     puppets = {address: scene.net.puppet(address, naming([])) for address in [*bootstrap, *from_table, *given]}
     scene.finish(nodes=given, concurrency=1)
     order = sorted(puppets, key=lambda address: puppets[address].heard[0][0])
-    assert order[:2] == bootstrap[::-1]
-    assert set(order[2:4]) == set(from_table)
-    assert order[4:] == given
+    assert order == nearest(list(puppets), TARGET)
+
+
+def test_search_begins_with_what_is_known_while_bootstrap_hosts_are_resolved() -> None:
+    table, bootstrap = some_addresses(5, seed=9), some_addresses(2, seed=8)
+    scene = Scene(table=table)
+    scene.puppets([*table, *bootstrap], naming([]))
+    resolving: list[Callable[[Sequence[Address]], None]] = []
+    scene.node.resolve = resolving.append
+    query = scene.query()
+    scene.net.run(0.5)
+    assert scene.ended == [query]
+    assert query.closest_nodes == nearest(table, TARGET)
+    resolving[0](bootstrap)
+    scene.net.run(0.5)
+    assert scene.ended == [query]
+
+
+def test_search_that_only_knows_dead_nodes_waits_for_bootstrap_hosts() -> None:
+    bootstrap = some_addresses(2, seed=8)
+    scene = Scene(table=some_addresses(5, seed=9))
+    scene.puppets(bootstrap, naming([]))
+    resolving: list[Callable[[Sequence[Address]], None]] = []
+    scene.node.resolve = resolving.append
+    query = scene.query()
+    scene.net.run(30)
+    assert scene.ended == []
+    resolving[0](bootstrap)
+    scene.net.run(0.5)
+    assert scene.ended == [query]
+    assert query.closest_nodes == nearest(bootstrap, TARGET)
 
 
 def test_twenty_given_nodes_keep_the_table_out_and_go_slowly_first() -> None:

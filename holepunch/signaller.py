@@ -7,8 +7,7 @@ the returned `Cancel` was called. A callable is never called before the method t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +21,7 @@ __all__ = ["Cancel", "HandshakeReply", "HolepunchReply", "Pong", "Receptionist",
 Cancel = Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
-class HandshakeReply:
+class HandshakeReply(NamedTuple):
     """The server's Noise message, as the asked relay (or the server itself) delivered it."""
 
     noise: bytes
@@ -38,8 +36,7 @@ class HandshakeReply:
     """The socket that the reply came in on."""
 
 
-@dataclass(frozen=True, slots=True)
-class HolepunchReply:
+class HolepunchReply(NamedTuple):
     """The server's encrypted holepunch payload, as the asked relay delivered it."""
 
     payload: bytes
@@ -50,8 +47,7 @@ class HolepunchReply:
     relay: Address
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(NamedTuple):
     """An answer to a ping. ``to`` is this side's socket as ``source`` sees it: a NAT sample."""
 
     source: Address

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from holepunch.address import is_private
 from holepunch.keys import hash32
@@ -43,8 +43,7 @@ ANSWER_TIMEOUT = 3.0
 """Seconds that the application has to say yes or no. A client gives up after four."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """Whether to let a client in. Answered with `Listener.answer`."""
 
     id: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from holepunch.relay.choice import NO_RELAY, RelayChoice
 
@@ -35,8 +35,7 @@ class Listening:
     is_relay: Callable[[Address], bool] = lambda _: False
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """How a client's first message came."""
 
     client: Address

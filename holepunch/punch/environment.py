@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +45,7 @@ class Streams(Protocol):
         """Forget a stream that was never connected."""
 
 
-@dataclass(frozen=True, slots=True)
-class Established:
+class Established(NamedTuple):
     """A path to a peer was found, and its raw stream connected. The peer has proven nothing on the stream yet."""
 
     local_id: int
@@ -85,8 +84,10 @@ class ProbeTable:
         return len(self._listeners)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Environment:
+    """What every dial and every listener of one endpoint shares."""
+
     signaller: Signaller
     sockets: Sockets
     streams: Streams

@@ -7,9 +7,8 @@ Node: hyperdht lib/connect.js (findAndConnect, connectThroughNode).
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from holepunch.errors import DecodeError, HandshakeError, Reason
 from holepunch.keys import KeyPair, PublicKey, hash32
@@ -37,8 +36,7 @@ HEDGE = 0.5
 """Seconds after which an attempt that has no answer yet no longer keeps the next one waiting."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The server's valid answer, and a handshake that is complete."""
 
     session: Session
@@ -105,7 +103,7 @@ class Handshakes:
         payload = self._payload
         if self._introduce is not None:
             greeting = self._introduce(PublicKey(self._remote_public_key), ephemeral.public_key, None)
-            payload = replace(payload, greeting=greeting)
+            payload = payload._replace(greeting=greeting)
         try:
             self._noise = self._handshake.write(payload.encode())
         except HandshakeError as error:

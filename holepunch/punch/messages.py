@@ -7,7 +7,6 @@ nothing else. Node: hyperdht lib/messages.js, lib/secure-payload.js, lib/constan
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -87,8 +86,7 @@ def _mode(r: Reader) -> Mode:
     return Mode(value)
 
 
-@dataclass(frozen=True, slots=True)
-class HandshakeMessage:
+class HandshakeMessage(NamedTuple):
     """The value of a PEER_HANDSHAKE request or reply."""
 
     mode: Mode
@@ -117,8 +115,7 @@ class HandshakeMessage:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class HolepunchMessage:
+class HolepunchMessage(NamedTuple):
     """The value of a PEER_HOLEPUNCH request or reply."""
 
     mode: Mode
@@ -179,8 +176,7 @@ MAX_TAGS = 16
 """In one greeting: 256 bytes, with which the message still fits every network's packets."""
 
 
-@dataclass(frozen=True, slots=True)
-class NoisePayload:
+class NoisePayload(NamedTuple):
     """What the two Noise messages of a handshake carry.
 
     A payload of another version decodes to that version and nothing else.
@@ -284,8 +280,7 @@ def _read_greeting(r: Reader) -> Greeting | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class HolepunchPayload:
+class HolepunchPayload(NamedTuple):
     """What both sides tell each other, encrypted, while they punch."""
 
     error: int = Abort.NONE

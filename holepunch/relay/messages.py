@@ -5,8 +5,7 @@ A decoder raises `DecodeError` and nothing else. Node: blind-relay index.js.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from holepunch.compact import Buffer, Reader, Writer
 from holepunch.errors import DecodeError
@@ -31,8 +30,7 @@ def _flags(r: Reader) -> int:
     return flags
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):
     """A peer's request, and the relay's answer to it."""
 
     is_initiator: bool
@@ -53,8 +51,7 @@ class Pair:
         return message
 
 
-@dataclass(frozen=True, slots=True)
-class Unpair:
+class Unpair(NamedTuple):
     """A peer no longer wants to be paired."""
 
     token: bytes

@@ -11,7 +11,6 @@ from holepunch.keys import KeyPair, PublicKey
 from holepunch.relay.choice import RelayChoice, RelayPolicy
 from swarm.dht.asking import AskingBlock
 from swarm.dht.listener import Listener, Listening, decide
-from swarm.dht.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from holepunch.relay.server import Limits
     from swarm.connection import Connection
     from swarm.dht.listener import Admit, OnOutsider
+    from swarm.dht.relay import Relay
     from swarm.membership import Membership
 
 __all__ = ["DHT"]
@@ -60,6 +60,8 @@ class DHT(AskingBlock):
         This node should be reachable by everyone. Raises ``ValueError`` for a key that is listened for already, and
         `BootstrapError`.
         """
+        from swarm.dht.relay import Relay  # few nodes are relays: not imported by the others
+
         await self.bootstrapped()
         pair = key_pair or self.default_key_pair
         relay = Relay(

@@ -6,9 +6,8 @@ and nothing else. Node: hyperdht lib/messages.js, hyperdht-address.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from holepunch.compact import Buffer, Reader, Writer
 from holepunch.keys import PublicKey
@@ -60,8 +59,7 @@ class PutError(IntEnum):
     SEQ_TOO_LOW = 17
 
 
-@dataclass(frozen=True, slots=True)
-class PeerRecord:
+class PeerRecord(NamedTuple):
     """Who is announced, and the nodes that a connection to it can be asked for at."""
 
     public_key: PublicKey
@@ -84,8 +82,7 @@ class PeerRecord:
         return cls.read(Reader(data))
 
 
-@dataclass(frozen=True, slots=True)
-class LookupReply:
+class LookupReply(NamedTuple):
     """What one node knows about a topic. ``bump`` is in milliseconds since 1970, 0 when nobody set it."""
 
     peers: tuple[PeerRecord, ...]
@@ -103,8 +100,7 @@ def encode_lookup_reply(records: Sequence[bytes], bump: int) -> bytes:
     return Writer().array(list(records), Writer.raw).uint(bump).to_bytes()
 
 
-@dataclass(frozen=True, slots=True)
-class AnnounceRequest:
+class AnnounceRequest(NamedTuple):
     """The value of ANNOUNCE and UNANNOUNCE. Without ``peer`` it only reveals the next element of a refresh chain."""
 
     peer: PeerRecord | None
@@ -142,8 +138,7 @@ class AnnounceRequest:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class MutableValue:
+class MutableValue(NamedTuple):
     """A signed value and its version: what MUTABLE_GET answers, and what a node stores."""
 
     seq: int
@@ -165,8 +160,7 @@ class MutableValue:
         return cls(r.uint(), r.buffer(), r.fixed(SIGNATURE_SIZE))
 
 
-@dataclass(frozen=True, slots=True)
-class MutablePutRequest:
+class MutablePutRequest(NamedTuple):
     """The value of MUTABLE_PUT: a `MutableValue` after the key that signed it."""
 
     public_key: PublicKey
@@ -190,8 +184,7 @@ def decode_minimum_seq(data: Buffer) -> int:
     return Reader(data).uint()
 
 
-@dataclass(frozen=True, slots=True)
-class PluginRequest:
+class PluginRequest(NamedTuple):
     """The value of PLUGIN: a command of a named extension."""
 
     plugin: str
@@ -212,8 +205,7 @@ class PluginRequest:
         return cls(plugin, version, command, r.buffer() if flags & 1 else None)
 
 
-@dataclass(frozen=True, slots=True)
-class PeerAddress:
+class PeerAddress(NamedTuple):
     """A public key together with nodes that may relay to it (hyperdht-address). A bare key is one without nodes."""
 
     public_key: PublicKey

@@ -6,7 +6,6 @@ server left here. Protocol: HyperDHT sections 4 and 8 (the tables). Node: hyperd
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from holepunch.admission import Budget, Rate
@@ -98,7 +97,7 @@ class Router:
         source, now = request.from_, self._schedule.now
         if message.mode == Mode.FROM_CLIENT:
             # direct by its mode: an address in it would let the client pass for relayed
-            message = replace(message, peer_address=None)
+            message = message._replace(peer_address=None)
             client, back_to = source, None
         else:
             known = message.peer_address

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -356,7 +355,7 @@ addresses = st.lists(st.builds(Address, st.ip_addresses(v=4).map(str), st.intege
 @settings(max_examples=60)
 def test_any_answer_to_a_hole_punch_ends_in_a_reason(answer: HolepunchPayload, echo: bool, kind: str) -> None:
     world, server, client = scripted(client=kind)
-    server.answer = lambda message: replace(answer, remote_token=message.token if echo else None)
+    server.answer = lambda message: answer._replace(remote_token=message.token if echo else None)
     fail(world, client, server.peer.key_pair.public_key)
 
 
@@ -372,7 +371,7 @@ def test_any_answer_to_a_hole_punch_ends_in_a_reason(answer: HolepunchPayload, e
 @settings(max_examples=30)
 def test_any_introduction_of_a_server_leads_somewhere_or_fails(payload: NoisePayload) -> None:
     world, server, client = scripted()
-    server.payload = lambda plain: replace(payload, udx=plain.udx)
+    server.payload = lambda plain: payload._replace(udx=plain.udx)
     client.dial(server.peer.key_pair.public_key)
     world.run(60)
     assert len(client.connected) + len(client.failed) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
@@ -156,7 +155,7 @@ def test_any_talk_of_a_client_ends_with_nothing_left(messages: list[HolepunchPay
     server, caller, secure = shake_hands(kind)
     token = None
     for message in messages:
-        caller.punch(secure, replace(message, remote_token=token if echo else None))
+        caller.punch(secure, message._replace(remote_token=token if echo else None))
         server.world.run(0.5)
         if caller.heard:
             token = secure.open(caller.heard[-1][0]).token

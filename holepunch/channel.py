@@ -88,6 +88,8 @@ class SecureChannel:
         self._secret = SecretStream(session, header_seed=rng.randbytes(24), counter=rng.randbytes(8))
         self._yield_after = yield_after
         self._since_yield = 0
+        self._unsealed = bytearray()
+        """Small writes that are no frame yet: they leave as one."""
         self._sending = Direction("sending")
         self._receiving = Direction("receiving")
         self._datagrams = Direction("receiving datagrams")
@@ -218,6 +220,14 @@ class SecureChannel:
             self.destroy(error)
             return None
 
+    # -- encrypting --------------------------------------------------------------------------------------------------
+
+    def _seal(self) -> None:
+        """Make a frame of what was joined."""
+        if self._unsealed and not self._raw.core.closed:
+            data, self._unsealed = self._unsealed, bytearray()
+            self._raw.core.write(self._secret.encrypt(data))
+
     # -- its end --------------------------------------------------------------------------------------------------
 
     def destroy(self, cause: BaseException | None = None) -> None:
@@ -229,6 +239,7 @@ class SecureChannel:
             self._closed = True
         elif self._cause is None:
             self._cause = cause
+        self._seal()
         self._endpoint.touch(self._raw)  # what was written may still leave
         self._raw.core.destroy()
         self._endpoint.touch(self._raw)
@@ -255,6 +266,7 @@ class SecureChannel:
     def _end(self) -> None:
         if not self._eof_sent:
             self._eof_sent = True
+            self._seal()
             self._raw.core.write_end()
             self._raw.ending = True
         self._endpoint.touch(self._raw)

@@ -47,7 +47,7 @@ class Endpoint:
         self.on_stun: Callable[[Role, memoryview, Address], None] = lambda role, view, source: None
         self.on_probe: Callable[[Role, Address], None] = lambda role, source: None
         self._sleep: trio.CancelScope | None = None
-        self._written: set[RawStream] = set()
+        self._written: dict[RawStream, Callable[[], None]] = {}
         """Streams that `touch_soon` was called for."""
         self._flusher: trio.lowlevel.Task | None = None
         """The task that drains them, while it has nothing to do."""
@@ -88,9 +88,10 @@ class Endpoint:
         """A stream was changed by its owner: drain it."""
         self.streams.flush(raw, self.now())
 
-    def touch_soon(self, raw: RawStream) -> None:
-        """As `touch`, once the running task yields: what it writes until then leaves together."""
-        self._written.add(raw)
+    def touch_soon(self, raw: RawStream, prepare: Callable[[], None]) -> None:
+        """As `touch`, once the running task yields, after a call to ``prepare``: what it writes until then leaves
+        together."""
+        self._written[raw] = prepare
         flusher, self._flusher = self._flusher, None
         if flusher is not None:
             trio.lowlevel.reschedule(flusher)
@@ -126,11 +127,13 @@ class Endpoint:
             return trio.lowlevel.Abort.SUCCEEDED
 
         while True:
-            self._flusher = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(abort)
+            if not self._written:
+                self._flusher = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(abort)
             now = self.now()
-            written, self._written = self._written, set()
-            for raw in written:
+            written, self._written = self._written, {}
+            for raw, prepare in written.items():
+                prepare()
                 self.streams.flush(raw, now)
 
     async def _read(self, role: Role, socket: UdpSocket) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EncryptedStream"]
 
+SMALL = CHUNK // 4
+"""Bytes of a write that `send_all` may put into one frame with others."""
 MAX_FRAME = 0xFFFFFF - 17
 """Bytes of the largest frame: a 24-bit length, less tag byte and MAC."""
 MAX_DATAGRAM = 1152 - 24
@@ -42,11 +44,26 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         """
         with self._sending:
             await self._before_sending()
+            core = self._raw.core
+            size = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
+            if size <= SMALL and core.deadline() < math.inf and core.writable > 0:
+                self._join(data)
+                await self._pace(size)
+                return
             view = memoryview(data).cast("B")
             for start in range(0, len(view), CHUNK):
                 await self._write_frame(view[start : start + CHUNK])
             if not view:
                 await self._pace(0)
+
+    def _join(self, data: Buffer) -> None:
+        """Something is under way, so this one may wait for others, until the running task yields: a frame for all of
+        them costs little more than one for each."""
+        self._unsealed += data
+        if len(self._unsealed) > CHUNK - SMALL:
+            self._seal()
+        self._wrote_at = self._endpoint.schedule.now
+        self._endpoint.touch_soon(self._raw, self._seal)
 
     async def send_frame(self, data: bytes | bytearray | memoryview) -> None:
         """Send one message whose borders the peer sees: one ``write`` of a Node peer. Cancelled: all of it or nothing.
@@ -103,6 +120,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         core = self._raw.core
         if core.writable <= 0:
             await self._wait_writable()
+        self._seal()
         core.write(self._secret.encrypt(data))
         self._wrote_at = self._endpoint.schedule.now
         # at once when nothing is under way, for the round trip, or when the queue is full; else with what follows:
@@ -110,7 +128,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         if core.deadline() == math.inf or core.writable <= 0:
             self._endpoint.touch(self._raw)
         else:
-            self._endpoint.touch_soon(self._raw)
+            self._endpoint.touch_soon(self._raw, self._seal)
         await self._pace(len(data))
 
     async def _wait_writable(self) -> None:

@@ -236,3 +236,40 @@ async def test_reader_slower_than_the_sender_gets_every_frame(pair: Pair) -> Non
             await trio.to_thread.run_sync(time.sleep, 0.001)
             assert await right.receive_frame() == frame
         assert await right.receive_frame() is None
+
+
+async def test_small_writes_are_joined_and_frames_are_not() -> None:
+    """Whatever `send_all` joins leaves before a frame that is sent after it, and before the end."""
+    async with stream_pair() as (left, right):
+        await left.send_frame(b"first")
+        for letter in b"abc":
+            await left.send_all(bytes([letter]))
+        await left.send_frame(b"second")
+        await left.send_all(b"d")
+        await left.send_eof()
+        frames = []
+        while (frame := await right.receive_frame()) is not None:
+            frames.append(frame)
+    assert frames[0] == b"first"
+    middle = frames.index(b"second")
+    assert b"".join(frames[1:middle]) == b"abc"
+    assert frames[middle + 1 :] == [b"d"]
+
+
+async def test_many_small_writes_cost_few_frames() -> None:
+    async with stream_pair() as (left, right):
+        received = 0
+        async with trio.open_nursery() as nursery:
+
+            async def send() -> None:
+                for _ in range(20_000):
+                    await left.send_all(bytes(100))
+                await left.send_eof()
+
+            nursery.start_soon(send)
+            frames = 0
+            while (frame := await right.receive_frame()) is not None:
+                frames += 1
+                received += len(frame)
+    assert received == 2_000_000
+    assert frames < 1000

@@ -59,6 +59,7 @@ class Incoming:
         "_handshake",
         "_listening",
         "_local_id",
+        "_neighbour",
         "_on_connected",
         "_on_finished",
         "_puncher",
@@ -100,6 +101,7 @@ class Incoming:
         self._reply_from_puncher = False
         self._local_id: int | None = None
         self._connected = False
+        self._neighbour = False
         self._puncher: Puncher | None = None
         self._responder: Responder | None = None
         self._stop_idle: Cancel = lambda: None
@@ -204,10 +206,10 @@ class Incoming:
 
     def _expect(self, session: Session, is_open: bool) -> None:
         """The client has to come through a NAT, or through the network that both are in."""
-        neighbour = self._is_neighbour()
-        if (neighbour or not is_open) and not self._listening.relaying.required:
+        self._neighbour = self._is_neighbour()
+        if (self._neighbour or not is_open) and not self._listening.relaying.required:
             # a neighbour learns the normal socket's address from the reply: that is the one it can reach locally
-            self._reply_from_puncher = self._open_puncher(session) and not neighbour
+            self._reply_from_puncher = self._open_puncher(session) and not self._neighbour
         self._restart_idle(IDLE_TIMEOUT)
 
     def _restart_idle(self, timeout: float) -> None:
@@ -229,7 +231,7 @@ class Incoming:
                 environment,
                 initiator=False,
                 on_hit=lambda _role, _source: None,
-                on_abort=self._give_up,
+                on_abort=self._on_aborted,
             )
         except OSError:
             return False
@@ -241,7 +243,7 @@ class Incoming:
             is_relay=lambda source: self._listening.is_relay(source),
             on_reached=self._on_reached,
             on_punching=self._on_punching,
-            on_abort=self._give_up,
+            on_abort=self._on_aborted,
         )
         return True
 
@@ -264,6 +266,14 @@ class Incoming:
             self._stop_idle()
         else:
             self._restart_idle(IDLE_TIMEOUT)
+
+    def _on_aborted(self) -> None:
+        """Punching leads nowhere. What a neighbour sends to this side's local address may be on its way."""
+        if self._neighbour and self._puncher is not None:
+            self._puncher.close()
+            self._restart_idle(EARLY_GRACE)
+        else:
+            self._give_up()
 
     def _on_traffic(self, role: Role, source: Address) -> bool:
         """The client's packets decide: wherever they come from, there it is."""

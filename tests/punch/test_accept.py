@@ -20,7 +20,15 @@ from holepunch.punch.limits import (
     MAX_RESPONSES,
     MAX_STRANGERS,
 )
-from holepunch.punch.messages import Abort, Mode, NoisePayload, UdxInfo
+from holepunch.punch.messages import (
+    Abort,
+    HolepunchPayload,
+    Mode,
+    NoisePayload,
+    SecurePayload,
+    UdxInfo,
+    holepunch_secret,
+)
 from tests.punch.caller import HOME, Caller, home_server
 from tests.punch.world import Peer, World, pair, peer_behind
 
@@ -266,6 +274,20 @@ def test_a_neighbour_is_answered_from_the_socket_it_can_reach() -> None:
     caller.call(Address("50.0.0.1", 9999))
     assert caller.heard[0][1] == CLIENT
     server.world.run(10 + CLEAR + 1)
+    assert not server.leaks()
+
+
+@pytest.mark.parametrize(("local", "stays"), [("192.168.1.11", True), ("10.9.9.9", False)])
+def test_a_neighbour_may_still_come_when_punching_was_given_up(local: str, stays: bool) -> None:
+    server = home_server()
+    caller = Caller(server, NoisePayload(udx=UdxInfo(77), addresses4=(Address(local, 5555),)))
+    caller.call(Address("50.0.0.1", 9999))
+    _, session = caller.answer()
+    secure = SecurePayload(holepunch_secret(session.hash), bytes(32))
+    caller.punch(secure, HolepunchPayload(error=Abort.ABORTED))
+    assert bool(server.streams.streams) is stays
+    server.world.run(CLEAR + 5)
+    assert not server.streams.streams
     assert not server.leaks()
 
 

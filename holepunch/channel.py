@@ -320,13 +320,15 @@ class SecureChannel:
         if frame is not None:
             self._rest = frame
         if self._secret.opened:
-            self._follow_peer()
+            if self.on_decrypted is None:
+                self.follow_peer()
             self._timer.cancel()
             self._timer = self._endpoint.schedule.after(KEEP_ALIVE, self._keep_alive)
             if self.on_open is not None:
                 self.on_open()
 
-    def _follow_peer(self) -> None:
+    def follow_peer(self) -> None:
+        """From now on the stream goes where the peer proves to have moved."""
         following = Following(
             self._raw.core,
             self._endpoint.schedule,
@@ -334,8 +336,7 @@ class SecureChannel:
             touch=lambda: self._endpoint.touch(self._raw),
         )
         self._raw.follow = following
-        if self.on_decrypted is None:
-            self.on_decrypted = following.check
+        self.on_decrypted = following.check
 
     def _never_opened(self) -> None:
         self.destroy(TimeoutError(f"the peer's header did not arrive within {OPEN_TIMEOUT:g} s"))

@@ -80,6 +80,8 @@ class RelayedPath:
         self._way.end()
         # from here on the connection is like any other direct one
         self._raw.watch = None
+        if not self._stream.is_closed:
+            self._stream.follow_peer()
 
     def _on_lost(self) -> None:
         if not self._upgrade.direct:

@@ -41,10 +41,6 @@ _RELAY_HELPS = frozenset(
 )
 
 
-def _no_messages() -> tuple[int, int]:
-    return 0, 0
-
-
 class Dialler:
     """A peer is in at most one of three places: queued, waiting for a retry timer, or linked."""
 
@@ -215,7 +211,7 @@ class Dialler:
     def _dial(self, peer: PeerInfo, by_application: bool = False) -> Link:
         self.queue.discard(peer)
         self.retry.discard(peer)
-        link = Link(self._links.new_id(), peer, True, State.PENDING, _no_messages, by_application)
+        link = Link(self._links.new_id(), peer, True, State.PENDING, by_application=by_application)
         self._links.add(link)
         if self._context.expects(peer.public_key) and not by_application:
             # one of two connections would have to go again, and the application would see it come and go

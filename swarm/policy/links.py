@@ -23,6 +23,10 @@ Waiter = Callable[[int | ConnectError], None]
 """Gets the link that opened, or why none did."""
 
 
+def _no_messages() -> tuple[int, int]:
+    return 0, 0
+
+
 class State(Enum):
     PENDING = auto()
     """A dial that waits for the application to allow the peer, or for what the peer began. Nothing was sent."""
@@ -38,7 +42,7 @@ class Link:
     peer: PeerInfo
     is_initiator: bool
     state: State
-    messages: Messages
+    messages: Messages = _no_messages
     by_application: bool = False
     """A dial that `Policy.connect` began."""
     waiters: list[Waiter] = field(default_factory=list)

@@ -3,6 +3,7 @@
 # make nat-matrix    every kind of NAT against every other, as root; NAT_KINDS, NAT_REPEAT, NAT_DELAY choose
 # make soak    peers of ours and of Node that are killed and restarted for a minute
 # make bench   measure side by side with Node, some minutes; writes docs/benchmarks.md
+# make growth  look-ups in networks of up to 10,000 nodes, on virtual time; writes docs/growth.md
 # make lint    style      make types   types      make clean   remove what was set up
 #
 # Each sets up by itself what it needs: a virtual environment in .venv, and Node's packages where npm is installed.
@@ -15,7 +16,7 @@ NODE_PACKAGES := tests/interop/node_modules
 PYTHON = $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
 	$(if $(shell $(name) -c 'import sys; print("ok" * (sys.version_info >= (3, 11)))' 2>/dev/null),$(name))))
 
-.PHONY: demo test nat-matrix soak bench lint types clean
+.PHONY: demo test nat-matrix soak bench growth lint types clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -33,6 +34,9 @@ soak: $(VENV)/installed-dev $(NODE_PACKAGES)/installed
 # from its own folder: pystun3 installs a package called tests
 bench: $(VENV)/installed $(NODE_PACKAGES)/installed
 	cd tests && ../$(RUN) -m benchmarks $(MEASURES)
+
+growth: $(VENV)/installed
+	cd tests && ../$(RUN) -m benchmarks.growth $(NODES)
 
 lint: $(VENV)/installed-dev
 	$(RUN) -m ruff check

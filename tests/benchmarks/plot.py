@@ -61,3 +61,35 @@ def _text(x: float, y: float, text: str, *, anchor: str, weight: str = "normal")
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}" fill="{GREY}">'
         f"{escape(text)}</text>"
     )
+
+
+def curves(title: str, labels: list[str], places: list[float], lines: dict[str, list[float]]) -> str:
+    """Several lines over one axis. ``places``: where on it the points are, and ``labels`` what is written there."""
+    width, height, left, top = 640, 320, 50, 40
+    most = max(max(values) for values in lines.values()) * 1.1
+    first, last = places[0], places[-1]
+
+    def across(place: float) -> float:
+        return left + (width - left - 190) * (place - first) / (last - first)
+
+    def up(value: float) -> float:
+        return height - 40 - (height - 40 - top) * value / most
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        'font-family="system-ui, sans-serif" font-size="12">',
+        _text(left, 18, title, weight="bold", anchor="start"),
+    ]
+    for part in range(5):
+        value = most * part / 4
+        parts.append(f'<path d="M{left} {up(value):.1f}H{across(last):.1f}" stroke="{GREY}" stroke-opacity="0.4"/>')
+        parts.append(_text(left - 6, up(value) + 4, f"{value:.0f}", anchor="end"))
+    for label, place in zip(labels, places, strict=True):
+        parts.append(_text(across(place), height - 20, label, anchor="middle"))
+    for number, (name, values) in enumerate(lines.items()):
+        colour = (GOOD, BAD)[number % 2]
+        dash = "" if number < 2 else ' stroke-dasharray="5 3"'
+        points = " ".join(f"{across(place):.1f},{up(value):.1f}" for place, value in zip(places, values, strict=True))
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
+        parts.append(_text(across(last) + 8, up(values[-1]) + 4, name, anchor="start"))
+    return "\n".join([*parts, "</svg>", ""])

@@ -17,14 +17,12 @@ from typing import TYPE_CHECKING
 
 from .measures import MEASURES
 from .plot import plot
-from .programs import Failure
+from .programs import INSIDE, Failure
 from .report import page, table
 
 if TYPE_CHECKING:
     from .rows import Samples
 
-INSIDE = "BENCHMARK_PRIVATE_NETWORK"
-"""Set in the environment of a run that is in its namespace already."""
 TIME_LIMIT = 540.0
 """Seconds after which no further round begins."""
 DOCS = Path(__file__).parents[2] / "docs"

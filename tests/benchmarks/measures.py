@@ -12,8 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .programs import KINDS, Program, cpu_seconds, memory, peers, testnet
-from .rows import WRITES
+from .programs import KINDS, Program, cpu_seconds, loss, memory, peers, testnet
+from .rows import LOSSES, WRITES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +82,43 @@ def connection(samples: Samples) -> None:
                 receiver.end()
                 _add(samples, "round trip", stack, times["median"])
                 _add(samples, "round trip p99", stack, times["p99"])
+
+
+def lossy(samples: Samples) -> None:
+    """The same over a loopback that loses datagrams, at random and in both directions."""
+    for kind in KINDS:
+        with testnet(kind, DHT_NODES) as (dht, _), peers(dht, kind, kind) as (sender, receiver):
+            _connect(sender, receiver)
+            for percent, megabytes in LOSSES.items():
+                with loss(percent):
+                    rate = _transfer(sender, receiver, 1 << 16, megabytes * MB)
+                _add(samples, f"{percent} % lost", kind, rate / MB)
+
+
+TCP = """
+import socket, sys, time
+if len(sys.argv) == 1:
+    server = socket.create_server(("127.0.0.1", 0))
+    print(server.getsockname()[1], flush=True)
+    connection, _ = server.accept()
+    started, received = time.perf_counter(), 0
+    while data := connection.recv(1 << 18):
+        received += len(data)
+    print(received / (time.perf_counter() - started))
+else:
+    connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    for _ in range(16_000):
+        connection.sendall(bytes(1 << 16))
+"""
+
+
+def ceiling(samples: Samples) -> None:
+    """What the kernel carries between two processes with no encryption and no code of anybody's."""
+    command = [sys.executable, "-c", TCP]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as receiver:
+        assert receiver.stdout is not None
+        subprocess.run([*command, receiver.stdout.readline().strip()], check=True)
+        _add(samples, "tcp", "python", float(receiver.stdout.readline()) / MB)
 
 
 # -- meeting ---------------------------------------------------------------------------------------------------------
@@ -197,6 +234,8 @@ class Measure:
 
 MEASURES = {
     "connection": Measure(connection, 4),
+    "lossy": Measure(lossy, 3),
+    "ceiling": Measure(ceiling, 3),
     "joins": Measure(joins, 20),
     "dials": Measure(dials, 5),
     "bursts": Measure(bursts, 2),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["KINDS", "Failure", "Program", "cpu_seconds", "memory", "peers", "testnet"]
+__all__ = ["INSIDE", "KINDS", "Failure", "Program", "cpu_seconds", "loss", "memory", "peers", "testnet"]
 
 KINDS = ("node", "python")
 
@@ -31,8 +32,29 @@ PATIENCE = 60.0
 """Seconds for one command."""
 
 
+INSIDE = "BENCHMARK_PRIVATE_NETWORK"
+"""Set in the environment of a run in a network namespace of its own, where rules for packets harm nobody."""
+
+
 class Failure(Exception):
     """A program ended, hung, or said that a command failed."""
+
+
+@contextmanager
+def loss(percent: int) -> Iterator[None]:
+    """Let the namespace lose so many of a hundred UDP datagrams, or runs of them, on their way in."""
+    if INSIDE not in os.environ or shutil.which("nft") is None:
+        raise Failure("losing packets takes nft, root, and a network namespace")
+    rules = (
+        "add table inet benchmark; "
+        "add chain inet benchmark lossy { type filter hook input priority 0; }; "
+        f"add rule inet benchmark lossy meta l4proto udp numgen random mod 100 < {percent} drop"
+    )
+    subprocess.run(["nft", rules], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["nft", "delete table inet benchmark"], check=True)
 
 
 class Program:

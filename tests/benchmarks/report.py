@@ -34,6 +34,8 @@ included. A pair *meets* when both sides have the connection.
 Of a network of 20 nodes all 20 store an announcement here, and 19 with Node, whose first node stores nothing: hence one
 message more. [growth.md](growth.md) goes on to 10,000 nodes.
 
+Loss is at random, by the packet filter of a private network namespace; what travels as one piece is lost as one piece.
+
 The figures of two runs differ by a third on a machine with neighbours; the ratios of one run are steadier. Loopback
 carries runs of datagrams in one piece (UDP GSO), which a network card does only with checksum offload.
 """

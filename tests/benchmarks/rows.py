@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ROWS", "WRITES", "Bar", "Row", "Samples"]
+__all__ = ["LOSSES", "ROWS", "WRITES", "Bar", "Row", "Samples"]
 
 Samples = dict[tuple[str, str], list[float]]
 """By measurement and stack: every value, in the order of the rounds."""
 
 WRITES = {128: 16, 1024: 48, 4096: 96, 16384: 128}
 """Sizes of small writes, and how many MB are sent in writes of that size."""
+
+
+LOSSES = {1: 32, 5: 8}
+"""Per cent of the datagrams that are lost, and how many MB are sent then."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,11 @@ ROWS = (
         Row(f"writes of {size}", f"writes of {size} bytes", "MB/s", at_least(limit))
         for size, limit in zip(WRITES, (1.0, 1.5, 2.5, 3.0), strict=True)
     ),
+    *(
+        Row(f"{percent} % lost", f"64 KB writes, {percent} % lost each way", "MB/s", at_least(1.0))
+        for percent in LOSSES
+    ),
+    Row("tcp", "for comparison: TCP, not encrypted", "MB/s", None, against=None),
     Row("round trip", "round trip of 100 bytes, median", "µs", at_most(2.0)),
     Row("round trip p99", "round trip of 100 bytes, 99th percentile", "µs", at_most(1.0)),
     Row("met at once", "both join at the same instant: pairs of 20 that meet within 5 s", "", all_of(20)),

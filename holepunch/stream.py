@@ -46,7 +46,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
             await self._before_sending()
             core = self._raw.core
             size = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
-            if size <= SMALL and core.deadline() < math.inf and core.writable > 0:
+            if 0 < size <= SMALL and core.deadline() < math.inf and core.writable > 0:
                 self._join(data)
                 await self._pace(size)
                 return

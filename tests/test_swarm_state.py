@@ -83,7 +83,7 @@ async def test_restart_with_all_bootstrap_nodes_down_still_meets_its_peers(world
     async with world.swarm(tmp_path / "a") as a, world.swarm(tmp_path / "b") as b:
         a.join("another room")
         b.join("another room")
-        await meet(a, b)
+        await meet(a, b, seconds=3)  # once the bootstrap node was taken for gone
         await a.dht.bootstrapped()
 
 

@@ -1,17 +1,17 @@
 """One iterative query: ask ever closer nodes until the closest 20 answered, then commit. Knows no command's meaning.
 
-Protocol: dht-rpc section 10. Reference: dht-rpc lib/query.js.
+Whom it knows of, and whom to ask next, is in `swarm.dht.candidates`. Protocol: dht-rpc section 10. Reference: dht-rpc
+lib/query.js.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from enum import Enum
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from swarm.dht.ids import distance, node_id
+from swarm.dht.candidates import Candidates
+from swarm.dht.ids import node_id
 from swarm.dht.packets import DOWN_HINT, OK, encode_address
 from swarm.dht.table import K
 
@@ -30,13 +30,8 @@ SLOWED_CONCURRENCY = 3
 RETRIES = 5
 GONE = 2
 """Attempts after which a node that has not answered is taken for gone, where others answered the first."""
-MAX_ADDRESSES = 1000
-"""Addresses one query learns. A lookup in a network of millions meets some 300; nodes that answer with made-up
-addresses close to the target could keep a query busy for ever."""
 MAX_CLOSER = 2 * K
 """Addresses read from one reply. Nodes send up to 20; a datagram holds thousands."""
-MAX_REFERRERS = K
-"""Nodes remembered for having named an address, to be told when it is down."""
 
 
 class Commit(NamedTuple):
@@ -80,13 +75,6 @@ class QueryOptions(NamedTuple):
     force: bool = False
 
 
-class _Fate(Enum):
-    """What became of an address that was asked."""
-
-    ANSWERED = 1
-    DOWN = 2
-
-
 class _State(Enum):
     SEARCHING = 1
     COMMITTING = 2
@@ -96,10 +84,11 @@ class _State(Enum):
 class _Visit:
     """One node being asked."""
 
-    __slots__ = ("address", "cancel", "query", "timeouts")
+    __slots__ = ("address", "away", "cancel", "query", "timeouts")
 
-    def __init__(self, query: Query, address: Address) -> None:
+    def __init__(self, query: Query, away: int, address: Address) -> None:
         self.query = query
+        self.away = away
         self.address = address
         self.timeouts = 0
         """Attempts that timed out. After the first it no longer takes one of the places."""
@@ -118,21 +107,18 @@ class Query:
 
     __slots__ = (
         "_cancels",
+        "_candidates",
         "_command",
-        "_distances",
         "_from_table",
         "_lossy",
         "_node",
         "_options",
-        "_pending",
         "_seeding",
-        "_seen",
         "_slow",
         "_slowed_down",
         "_state",
         "_value",
         "_visits",
-        "closest",
         "commits",
         "concurrency",
         "errors",
@@ -144,8 +130,6 @@ class Query:
         self, node: Surroundings, target: bytes, command: int, value: bytes | None, options: QueryOptions
     ) -> None:
         self.target = target
-        self.closest: list[Reply] = []
-        """The up to 20 closest nodes that answered without error and with a valid id, closest first."""
         self.commits: list[Reply] = []
         """Answers to the commits, errors included (see ``Reply.error``). Empty: nothing was stored."""
         self.successes = 0
@@ -156,9 +140,7 @@ class Query:
         self._command = command
         self._value = value
         self._options = options
-        self._distances: list[int] = []  # of `closest`
-        self._pending: list[tuple[int, Address]] = []  # a heap of (distance, address)
-        self._seen: dict[Address, list[Address] | _Fate] = {}  # a list has who named the address
+        self._candidates = Candidates(target)
         self._visits: set[_Visit] = set()
         self._lossy = False
         """A node has answered, but not its first request."""
@@ -169,6 +151,11 @@ class Query:
         self._from_table = options.only_nodes
         self._cancels: set[Cancel] = set()
         self._state = _State.SEARCHING
+
+    @property
+    def closest(self) -> list[Reply]:
+        """The up to 20 closest nodes that answered without error and with a valid id, closest first."""
+        return self._candidates.closest
 
     @property
     def closest_nodes(self) -> list[Address]:
@@ -183,13 +170,13 @@ class Query:
     def start(self) -> None:
         """Seed and begin. `Node.query` does so."""
         for address in self._options.nodes:
-            self._push(address, None)
+            self._candidates.learn(address)
         if not self._options.only_nodes:
             self._add_from_table()
-            if len(self._pending) < K:
+            if len(self._candidates) < K:
                 self._seeding = True
                 self._node.bootstrap_nodes(self._on_bootstrap_nodes)
-        if self._pending:
+        if self._candidates:
             self._advance()
         elif not self._seeding:
             # nobody to ask: the end still comes after `Node.query` has returned
@@ -198,7 +185,6 @@ class Query:
     def cancel(self) -> None:
         """Stop: nothing is called any more. Requests under way are forgotten, commits too."""
         self._state = _State.ENDED
-        self._pending.clear()
         for visit in self._visits:
             visit.cancel()
         for cancel in self._cancels:
@@ -213,34 +199,15 @@ class Query:
         self._seeding = False
         if self._state is _State.SEARCHING:
             for address in addresses:
-                self._push(address, None)
+                self._candidates.learn(address)
             # in its own time: `start` may not have returned yet
             self._node.schedule.after(0, self._advance)
 
     def _add_from_table(self) -> None:
-        if len(self._pending) < K:
+        if len(self._candidates) < K:
             self._from_table = True
-            for contact in self._node.table.closest(self.target, K - len(self._pending)):
-                self._push(contact.address, None)
-
-    def _push(self, address: Address, referrer: Address | None) -> bool:
-        """Take note of an address, and ask it later if it is new. Whether it is closer than what is known."""
-        away = distance(self.target, node_id(address))
-        closer = self._is_closer(away)
-        seen = self._seen.get(address)
-        if seen is None:
-            if closer and len(self._seen) < MAX_ADDRESSES:
-                self._seen[address] = [] if referrer is None else [referrer]
-                heappush(self._pending, (away, address))
-        elif referrer is not None:
-            if seen is _Fate.DOWN:
-                self._hint(referrer, address)
-            elif isinstance(seen, list) and len(seen) < MAX_REFERRERS:
-                seen.append(referrer)
-        return closer
-
-    def _is_closer(self, away: int) -> bool:
-        return len(self.closest) < K or away < self._distances[-1]
+            for contact in self._node.table.closest(self.target, K - len(self._candidates)):
+                self._candidates.learn(contact.address)
 
     # searching
 
@@ -248,15 +215,14 @@ class Query:
         """Ask as many as may be asked at a time; end when there is nobody left to ask or to wait for."""
         while self._state is _State.SEARCHING and not self._node.rpc.closed:
             limit = (SLOWED_CONCURRENCY if self._slowed_down else self.concurrency) + self._slow
-            while len(self._visits) < limit and self._pending:
-                away, address = heappop(self._pending)
-                if self._is_closer(away):
-                    self._visit(address)
-                else:
-                    self._pending.clear()  # the rest is further still
+            while len(self._visits) < limit:
+                found = self._candidates.next(visit.away for visit in self._visits if not visit.timeouts)
+                if found is None:
+                    break
+                self._visit(*found)
             if not self._from_table and not self.successes and not self.errors:
                 self._slowed_down = True
-            if self._pending or (self._seeding and not self.successes):
+            if self._candidates or (self._seeding and not self.successes):
                 return
             if self._visits and not self._may_leave_the_rest():
                 return
@@ -266,8 +232,8 @@ class Query:
             # the given nodes were of little use
             self._add_from_table()
 
-    def _visit(self, address: Address) -> None:
-        visit = _Visit(self, address)
+    def _visit(self, away: int, address: Address) -> None:
+        visit = _Visit(self, away, address)
         self._visits.add(visit)
         options = self._options
         visit.cancel = self._node.rpc.request(
@@ -288,7 +254,7 @@ class Query:
         Where there are fewer than `K` in all, as in a network of one's own, each counts. But where no packets are lost,
         as all who answered did so at once, one that is silent twice is not waited for until it is given up.
         """
-        enough = len(self.closest) >= K
+        enough = self._candidates.complete
         if not enough and (self._lossy or not self.successes):
             return False
         return all(visit.timeouts >= (1 if enough else GONE) for visit in self._visits)
@@ -307,7 +273,7 @@ class Query:
         if reply is None:
             self._on_silence(visit.address)
         else:
-            self._seen[visit.address] = _Fate.ANSWERED
+            self._candidates.answered(visit.address)
             if self._state is _State.SEARCHING:
                 self._on_reply(reply)
         self._advance()
@@ -315,7 +281,7 @@ class Query:
     def _on_reply(self, reply: Reply) -> None:
         if reply.error == OK:
             self.successes += 1
-            self._add_closest(reply)
+            self._candidates.place(reply)
         else:
             self.errors += 1
         if not self._options.only_nodes:
@@ -329,31 +295,19 @@ class Query:
         for address in reply.closer[:MAX_CLOSER]:
             if not self._node.accepts(address) or node_id(address) == self._node.table.id:
                 continue
-            # such lists go from near to far, more or less
-            if not self._push(address, reply.from_):
-                break
-
-    def _add_closest(self, reply: Reply) -> None:
-        if reply.id is None:
-            return
-        away = distance(self.target, reply.id)
-        place = bisect_left(self._distances, away)
-        if place == K or (place < len(self._distances) and self._distances[place] == away):
-            return
-        self._distances.insert(place, away)
-        self.closest.insert(place, reply)
-        del self._distances[K:], self.closest[K:]
+            closer = self._candidates.learn(address, reply.from_)
+            if self._candidates.is_down(address):
+                self._hint(reply.from_, address)
+            if not closer:
+                break  # such lists go from near to far, more or less
 
     def _on_silence(self, address: Address) -> None:
         self.errors += 1
         if self._node.rpc.suspended:
             return  # says nothing about that node
-        referrers = self._seen[address]
-        self._seen[address] = _Fate.DOWN
         self._node.table.remove(node_id(address))
-        if isinstance(referrers, list):
-            for referrer in referrers:
-                self._hint(referrer, address)
+        for referrer in self._candidates.failed(address):
+            self._hint(referrer, address)
 
     def _hint(self, to: Address, down: Address) -> None:
         """Tell a node that one it named does not answer."""

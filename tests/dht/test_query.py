@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from holepunch.address import Address
+from swarm.dht.candidates import MAX_ADDRESSES
 from swarm.dht.ids import node_id
 from swarm.dht.maintenance import HINTS_PER_TICK
 from swarm.dht.packets import DOWN_HINT, RequestPacket, decode_address
-from swarm.dht.query import MAX_ADDRESSES, Commit
+from swarm.dht.query import Commit
 from swarm.dht.table import K
 from tests.dht.puppets import GET, PUT, TARGET, Scene, after, naming, some_addresses
 from tests.dht.simnet import SimNet, closest
@@ -133,6 +134,36 @@ def test_query_without_anybody_to_ask_ends_after_it_was_started() -> None:
     scene.net.run(0)
     assert scene.ended == [query]
     assert query.ended
+
+
+def test_closest_known_node_is_asked_next() -> None:
+    near = some_addresses(40)
+    scene = Scene(table=near[10:30])
+    puppets = scene.puppets(near, None)
+    puppets[12].answer = naming(near[5:8])
+    scene.query()
+    scene.net.run(0.1)
+    assert [n for n, puppet in enumerate(puppets) if puppet.heard] == [5, *range(10, 20)]
+
+
+def test_nobody_is_asked_beyond_the_twenty_closest_known() -> None:
+    near = some_addresses(50)
+    scene = Scene(table=near[:K])
+    puppets = scene.puppets(near, naming(near[::-1]))
+    query = scene.finish()
+    assert query.closest_nodes == near[:K]
+    assert not any(puppet.heard for puppet in puppets[K:])
+
+
+def test_next_closest_stands_in_for_a_node_that_keeps_silent() -> None:
+    near = some_addresses(K + 2)
+    scene = Scene(table=near[:K])
+    scene.puppets(near[1:], naming(near[::-1]))
+    scene.net.puppet(near[0], None)
+    query = scene.query()
+    scene.net.run(1.1)
+    assert scene.ended == [query]
+    assert query.closest_nodes == near[1 : K + 1]
 
 
 def test_ten_are_asked_at_a_time() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import trio
 
 from holepunch.nursery import hidden_nursery
+from holepunch.udp.system import SystemNetwork
 from swarm.dht.dht import DHT
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Testnet:
             raise ValueError(f"a network has at least one node, got {nodes}")
         self._count = nodes
         self._host = host
-        self._network = network
+        self._network = network or SystemNetwork()  # one for all: they share its receive buffers
         self._internet = internet
         self._stack = AsyncExitStack()
         self.nodes: list[DHT] = []
@@ -70,7 +71,7 @@ class Testnet:
     ) -> bool | None:
         return await self._stack.__aexit__(kind, error, trace)
 
-    def _place(self) -> tuple[str, Network | None]:
+    def _place(self) -> tuple[str, Network]:
         if self._internet is None:
             return self._host, self._network
         machine = self._internet.host()

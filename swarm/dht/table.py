@@ -7,7 +7,6 @@ kademlia-routing-table and time-ordered-set.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import OrderedDict
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -55,7 +54,7 @@ class Table:
     def __init__(self, id: bytes) -> None:
         self.id = id
         self._rows: dict[int, list[Contact]] = {}
-        self._heard: OrderedDict[bytes, Contact] = OrderedDict()
+        self._heard: dict[bytes, Contact] = {}  # heard last is last
 
     def __len__(self) -> int:
         return len(self._heard)
@@ -77,8 +76,7 @@ class Table:
             row.insert(place, contact)
         else:
             return False
-        self._heard[contact.id] = contact
-        self._heard.move_to_end(contact.id)
+        self.heard(contact)
         return True
 
     def remove(self, id: bytes) -> None:
@@ -93,7 +91,8 @@ class Table:
 
     def heard(self, contact: Contact) -> None:
         """Make a node of the table the one heard last."""
-        self._heard.move_to_end(contact.id)
+        self._heard.pop(contact.id, None)
+        self._heard[contact.id] = contact
 
     def row_of(self, id: bytes) -> list[Contact]:
         """The nodes that compete for a place with ``id``, ascending by id."""
@@ -138,6 +137,6 @@ class Table:
         heard = self._heard
         self.id = id
         self._rows = {}
-        self._heard = OrderedDict()
+        self._heard = {}
         fitting = {contact.id for contact in contacts if contact.id != id and self.add(contact)}
-        self._heard = OrderedDict((key, contact) for key, contact in heard.items() if key in fitting)
+        self._heard = {key: contact for key, contact in heard.items() if key in fitting}

@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 INTEROP = HERE.parent / "interop"
 PEERS = {"node": ["node", str(HERE / "peer.js")], "python": [sys.executable, str(HERE / "peer.py")]}
 TESTNETS = {
-    "node": ["node", str(INTEROP / "testnet.js")],
+    "node": ["node", str(HERE / "testnet.js")],
     "python": [sys.executable, "-m", "swarm.cli", "testnet", "--json", "--nodes"],
 }
 

@@ -7,7 +7,6 @@ reference asks whomever it heard of last: twice as many in a large network.)
 from __future__ import annotations
 
 from bisect import bisect_left
-from enum import Enum
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -29,11 +28,14 @@ MAX_REFERRERS = K
 """Nodes remembered for having named an address, to be told when it is down."""
 
 
-class _Fate(Enum):
-    """What became of an address that was asked."""
+class _Candidate:
+    __slots__ = ("away", "down", "referrers")
 
-    ANSWERED = 1
-    DOWN = 2
+    def __init__(self, away: int) -> None:
+        self.away = away
+        self.down = False
+        self.referrers: list[Address] = []
+        """Who named it."""
 
 
 class Candidates:
@@ -46,12 +48,16 @@ class Candidates:
         """The up to 20 closest nodes that answered without error and with a valid id, closest first."""
         self._target = target
         self._distances: list[int] = []  # of `closest`
-        self._known: dict[Address, list[Address] | _Fate] = {}  # a list has who named the address
+        self._known: dict[Address, _Candidate] = {}
         self._waiting: list[tuple[int, Address]] = []  # a heap of (distance, address)
 
     def __len__(self) -> int:
         """How many wait to be asked."""
         return len(self._waiting)
+
+    def __contains__(self, address: Address) -> bool:
+        """Whether it was learnt of, whatever has become of it."""
+        return address in self._known
 
     @property
     def complete(self) -> bool:
@@ -60,16 +66,17 @@ class Candidates:
 
     def learn(self, address: Address, referrer: Address | None = None) -> bool:
         """Take note of an address, and of who named it. Whether it is closer than the 20 that answered."""
-        away = distance(self._target, node_id(address))
-        closer = self._is_closer(away)
-        known = self._known.get(address)
-        if known is None:
-            if closer and len(self._known) < MAX_ADDRESSES:
-                self._known[address] = [] if referrer is None else [referrer]
-                heappush(self._waiting, (away, address))
-        elif referrer is not None and isinstance(known, list) and len(known) < MAX_REFERRERS:
-            known.append(referrer)
-        return closer
+        candidate = self._known.get(address)
+        if candidate is None:
+            candidate = _Candidate(distance(self._target, node_id(address)))
+            if not self._is_closer(candidate.away):
+                return False
+            if len(self._known) < MAX_ADDRESSES:
+                self._known[address] = candidate
+                heappush(self._waiting, (candidate.away, address))
+        if referrer is not None and len(candidate.referrers) < MAX_REFERRERS:
+            candidate.referrers.append(referrer)
+        return self._is_closer(candidate.away)
 
     def next(self, asked: Iterable[int]) -> tuple[int, Address] | None:
         """Who is to be asked next, and its distance, if anybody. ``asked``: distances of those about to answer."""
@@ -83,17 +90,15 @@ class Candidates:
             return None  # of interest only if one of those fails
         return heappop(self._waiting)
 
-    def answered(self, address: Address) -> None:
-        self._known[address] = _Fate.ANSWERED
-
     def failed(self, address: Address) -> Sequence[Address]:
         """It is down. Gives who named it."""
-        referrers = self._known[address]
-        self._known[address] = _Fate.DOWN
-        return referrers if isinstance(referrers, list) else ()
+        candidate = self._known[address]
+        candidate.down = True
+        return candidate.referrers
 
     def is_down(self, address: Address) -> bool:
-        return self._known.get(address) is _Fate.DOWN
+        candidate = self._known.get(address)
+        return candidate is not None and candidate.down
 
     def place(self, reply: Reply) -> None:
         """Put a reply among the closest, if it belongs there."""

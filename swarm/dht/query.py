@@ -272,10 +272,8 @@ class Query:
             self._lossy = self._lossy or reply is not None
         if reply is None:
             self._on_silence(visit.address)
-        else:
-            self._candidates.answered(visit.address)
-            if self._state is _State.SEARCHING:
-                self._on_reply(reply)
+        elif self._state is _State.SEARCHING:
+            self._on_reply(reply)
         self._advance()
 
     def _on_reply(self, reply: Reply) -> None:
@@ -293,13 +291,16 @@ class Query:
 
     def _read_closer(self, reply: Reply) -> None:
         for address in reply.closer[:MAX_CLOSER]:
-            if not self._node.accepts(address) or node_id(address) == self._node.table.id:
+            if address not in self._candidates and not self._is_other_node(address):
                 continue
             closer = self._candidates.learn(address, reply.from_)
             if self._candidates.is_down(address):
                 self._hint(reply.from_, address)
             if not closer:
                 break  # such lists go from near to far, more or less
+
+    def _is_other_node(self, address: Address) -> bool:
+        return self._node.accepts(address) and node_id(address) != self._node.table.id
 
     def _on_silence(self, address: Address) -> None:
         self.errors += 1

@@ -16,6 +16,8 @@ __all__ = ["plot"]
 
 LABELS, SCALE, LINE, TOP = 420, 380, 22, 46
 LEAST, MOST = 1 / 32, 32.0
+LETTERS = 14
+"""Height of a line of text."""
 GOOD, BAD, GREY = "#2f9e6e", "#d9643a", "#888888"
 
 
@@ -86,10 +88,15 @@ def curves(title: str, labels: list[str], places: list[float], lines: dict[str, 
         parts.append(_text(left - 6, up(value) + 4, f"{value:.0f}", anchor="end"))
     for label, place in zip(labels, places, strict=True):
         parts.append(_text(across(place), height - 20, label, anchor="middle"))
+    names: list[float] = []  # heights of those written, which may not touch
     for number, (name, values) in enumerate(lines.items()):
         colour = (GOOD, BAD)[number % 2]
         dash = "" if number < 2 else ' stroke-dasharray="5 3"'
         points = " ".join(f"{across(place):.1f},{up(value):.1f}" for place, value in zip(places, values, strict=True))
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
-        parts.append(_text(across(last) + 8, up(values[-1]) + 4, name, anchor="start"))
+        level = up(values[-1]) + 4
+        while any(abs(level - other) < LETTERS for other in names):
+            level += -1 if any(level <= other < level + LETTERS for other in names) else 1
+        names.append(level)
+        parts.append(_text(across(last) + 8, level, name, anchor="start"))
     return "\n".join([*parts, "</svg>", ""])

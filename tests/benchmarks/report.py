@@ -31,8 +31,7 @@ median, and in brackets the lowest and the highest round. Ratios are those of th
 *Memory* is what the process grew by, divided by the number of connections or nodes. *CPU* counts both processes, kernel
 included. A pair *meets* when both sides have the connection.
 
-Of a network of 20 nodes all 20 store an announcement here, and 19 with Node, whose first node stores nothing: hence one
-message more. [growth.md](growth.md) goes on to 10,000 nodes.
+[growth.md](growth.md) goes on to networks of 10,000 nodes.
 
 Loss is at random, by the packet filter of a private network namespace; what travels as one piece is lost as one piece.
 

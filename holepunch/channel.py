@@ -122,6 +122,8 @@ class SecureChannel:
             self._endpoint.touch(self._raw)
             self._on_event(Event.CLOSED)
             return
+        # before the header: the two sides may have taken different ways, and it comes from elsewhere then
+        self.follow_peer()
         self._send_header()
         self._endpoint.touch(self._raw)
         self._try_open()
@@ -203,7 +205,13 @@ class SecureChannel:
             self.on_decrypted()
         return frame
 
+    @property
+    def _nothing_there(self) -> bool:
+        return not (self._secret.buffered or self._raw.core.readable)
+
     def _decrypt_frame(self) -> bytes | None:
+        if self._nothing_there:
+            return None
         core = self._raw.core
         try:
             while True:
@@ -320,8 +328,6 @@ class SecureChannel:
         if frame is not None:
             self._rest = frame
         if self._secret.opened:
-            if self.on_decrypted is None:
-                self.follow_peer()
             self._timer.cancel()
             self._timer = self._endpoint.schedule.after(KEEP_ALIVE, self._keep_alive)
             if self.on_open is not None:

@@ -14,6 +14,7 @@ import trio
 from holepunch.core import CLIENT, SERVER, Role, Schedule
 from holepunch.nursery import Background, hidden_nursery
 from holepunch.rawstreams import StreamTable
+from holepunch.reader import Reader
 from holepunch.sockets import SocketTable
 from holepunch.udx import peek, run_of_one_stream
 
@@ -23,14 +24,9 @@ if TYPE_CHECKING:
     from holepunch.address import Address
     from holepunch.core import Random
     from holepunch.rawstreams import RawStream
-    from holepunch.udp import Network, Received, UdpSocket
+    from holepunch.udp import Network, Received
 
 __all__ = ["Endpoint"]
-
-BATCHES = 4
-"""Batches taken out of a socket before anything else runs."""
-FULL_BATCH = 16
-"""Datagrams, or runs of them, in a batch after which more are likely to be there."""
 
 
 class Endpoint:
@@ -57,7 +53,9 @@ class Endpoint:
         """Bind both main sockets, and serve them until the block is left. Raises ``OSError`` when ``port`` is taken."""
         async with hidden_nursery() as nursery:
             self.schedule.now = trio.current_time()
-            self.sockets.on_open = lambda role, socket: nursery.start_soon(self._read, role, socket)
+            self.sockets.on_open = lambda role, socket: nursery.start_soon(
+                Reader(role, socket, self.streams, self._dispatch, self.now).run
+            )
             self.sockets.on_blocked = lambda role, socket: nursery.start_soon(self.sockets.drain_backlog, role, socket)
             try:
                 self.bind(port)
@@ -135,27 +133,6 @@ class Endpoint:
             for raw, prepare in written.items():
                 prepare()
                 self.streams.flush(raw, now)
-
-    async def _read(self, role: Role, socket: UdpSocket) -> None:
-        while True:
-            try:
-                await socket.wait_readable()
-                self._drain(role, socket)
-            except trio.ClosedResourceError:
-                return
-
-    def _drain(self, role: Role, socket: UdpSocket) -> None:
-        """Hand out what has arrived, at most `BATCHES`; then let each stream that got something answer once."""
-        now = self.now()
-        touched: dict[int, RawStream] = {}
-        for _ in range(BATCHES):
-            drained = socket.receive()
-            for received in drained:
-                self._dispatch(role, received, now, touched)
-            if len(drained) < FULL_BATCH:
-                break
-        for raw in touched.values():
-            self.streams.flush(raw, now)
 
     def _dispatch(self, role: Role, received: Received, now: float, touched: dict[int, RawStream]) -> None:
         view, segment, source = received

@@ -157,12 +157,7 @@ class StreamTable:
             for run in transmits:
                 transmit(run)
         if core.events:
-            events, core.events = core.events, []
-            for event in events:
-                if event is Event.DRAINED:
-                    self._settle(raw)
-                if raw.on_event is not None:
-                    raw.on_event(event)
+            self._tell(raw)
         if core.closed:
             if raw.on_event is not None:  # else whoever opened it still has to hear of that, or to discard it
                 self._retire(raw)
@@ -173,6 +168,20 @@ class StreamTable:
             self._count += 1
             heapq.heappush(self._heap, (deadline, self._count, raw))
             self._wake_at(deadline)
+
+    def report(self, raw: RawStream) -> None:
+        """Tell what has arrived, and no more: `flush` must follow."""
+        core = raw.core
+        core.report()
+        self._tell(raw)
+
+    def _tell(self, raw: RawStream) -> None:
+        events, raw.core.events = raw.core.events, []
+        for event in events:
+            if event is Event.DRAINED:
+                self._settle(raw)
+            if raw.on_event is not None:
+                raw.on_event(event)
 
     @property
     def ending(self) -> int:

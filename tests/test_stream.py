@@ -11,6 +11,7 @@ import trio
 import trio.testing
 
 from holepunch.channel import KEEP_ALIVE
+from holepunch.core import CLIENT
 from holepunch.stream import MAX_DATAGRAM, MAX_FRAME
 from holepunch.testing import Link, VirtualNetwork
 from tests.pairs import stream_pair
@@ -63,6 +64,28 @@ async def test_bytes_arrive_in_order_both_ways(pair: Pair) -> None:
             async for data in stream:
                 received += data
             assert received == content
+
+
+async def test_buffers_may_change_once_they_were_sent(pair: Pair) -> None:
+    a, b = pair
+    sent = b""
+    for size in (100, 20_000, 70_000):  # alone, joined with what is under way, and in frames of its own
+        buffer = bytearray(b"m" * size)
+        await a.send_all(buffer)
+        await a.send_all(memoryview(buffer))
+        sent += bytes(buffer) * 2
+        buffer[:] = b"g" * size
+    await a.send_eof()
+    assert b"".join([piece async for piece in b]) == sent
+
+
+async def test_ends_that_took_different_ways_meet_all_the_same() -> None:
+    async with stream_pair(b_sends_to=CLIENT) as (a, b):
+        with trio.fail_after(5):  # the acceptor's packets go to a socket of the dialler that the stream does not use
+            await a.send_all(b"ping")
+            assert await b.receive_some() == b"ping"
+            await b.send_all(b"pong")
+            assert await a.receive_some() == b"pong"
 
 
 async def test_frames_keep_their_borders_and_end_with_none(pair: Pair) -> None:

@@ -70,7 +70,8 @@ class Receiver:
         return bool(self._stored)
 
     def window(self) -> int:
-        return max(WINDOW - self.readable - self._stored_bytes, 0)
+        room = WINDOW - self.readable - self._stored_bytes
+        return room if room > 0 else 0
 
     def owes_update(self) -> bool:
         """The peer may be waiting for a window that is open again."""

@@ -201,6 +201,13 @@ class Sender:
         """
         recovery = self.recovery
         flight = recovery.flight
+        if not (self._queue.size or self._open or self._ending or flight.lost.total or recovery.tail_probe_due):
+            self._pace_at = math.inf
+            if flight.size < recovery.congestion.window:
+                flight.mark_app_limited()
+            if not self._window or self._idle_on_zero_window or self._zero_at < math.inf:
+                self._watch_zero_window(False, now)
+            return False
         first, before = flight.next, len(out)
         turn = Turn(window, ack, now, out)
         self._pace_at = math.inf

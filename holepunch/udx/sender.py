@@ -324,8 +324,9 @@ class Sender:
         flight = self.recovery.flight
         if self._unsent():
             self._send_new(1, turn)
-        elif not flight.empty:
-            *_, (_, end) = flight.sacked.gaps(flight.una, flight.next)
+        elif missing := flight.sacked.gaps(flight.una, flight.next):
+            # none where the peer SACKed everything and acknowledges nothing: there is nothing to send it again
+            end = missing[-1][1]
             self._resend(end - 1, end, turn)
 
     def clear(self) -> None:

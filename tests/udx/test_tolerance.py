@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holepunch.udx import TimedOut, UdxStream
-from holepunch.udx.packet import SACK, header, sack_area
+from holepunch.udx.packet import DATA, SACK, header, sack_area
 from holepunch.udx.receiver import OVERRUN
 from tests.udx.pair import route
 from tests.udx.scripted import LOCAL, WINDOW, Scripted, packet
@@ -136,3 +136,11 @@ def test_runs_of_random_bytes_are_harmless(data: bytes, segment: int) -> None:
     stream.receive(memoryview(data), segment, route(1), 0.0)
     stream.flush(0.0)
     assert not stream.readable
+
+
+def test_run_of_datagrams_too_short_for_a_header_is_harmless() -> None:
+    peer = Scripted()
+    for segment in (4, 8, 12, 16):
+        run = b"".join(packet(DATA, number)[:segment] for number in range(3))
+        peer.stream.receive(memoryview(run), segment, route(1), peer.now)
+    assert peer.drain() == []

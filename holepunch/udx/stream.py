@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from holepunch.compact import Buffer
-    from holepunch.udx.values import Route, StreamError
+    from holepunch.errors import SwarmError
+    from holepunch.udx.values import Route
 
 __all__ = ["UdxStream"]
 
@@ -70,8 +71,8 @@ class UdxStream:
         self.remote_id = 0
         self.route: Route | None = None
         self.closed = False
-        self.error: StreamError | None = None
-        """Why it closed, when not by both ends ending, nor by `destroy`."""
+        self.error: SwarmError | None = None
+        """Why it closed, when not by both ends ending, nor by a `destroy` without a reason."""
         self.transmits: list[Transmit] = []
         self.events: list[Event] = []
         self._sender = Sender(first_seq, local_id, now)
@@ -235,13 +236,13 @@ class UdxStream:
             self.remote_id = remote_id
             self._sender.change_path(route, remote_id, now, leave=leave)
 
-    def destroy(self) -> None:
+    def destroy(self, error: SwarmError | None = None) -> None:
         """Send one DESTROY, if connected, and close at once. Does nothing on a closed stream."""
         if not self.closed:
+            self._close(error)
             if self.route is not None:
                 self._destroyed = True
                 self._send_control(DESTROY)
-            self._close(None)
 
     def linger(self) -> Linger | None:
         """What should answer for this id after `Event.CLOSED`, for `LINGER_TIME`. None when nothing needs to."""
@@ -371,10 +372,10 @@ class UdxStream:
         head = header(flags, self.remote_id, receiver.window(), self._next, receiver.expected)
         self.transmits.append(Transmit(*self.route, [head + body], HEADER_SIZE + len(body)))
 
-    def _close(self, error: StreamError | None) -> None:
-        self._report()
+    def _close(self, error: SwarmError | None) -> None:
         self.closed = True
         self.error = error
+        self._report()
         self._sender.clear()
         self._deadline = math.inf
         self.events.append(Event.CLOSED)

@@ -260,8 +260,9 @@ class UdxStream:
         """
         if not self.closed:
             self._inbound.receive(view, segment, now)
-            if self._sender.recovery.doubted and route == self.route:
-                self._heard = True  # what comes from elsewhere says nothing of this path
+            recovery = self._sender.recovery
+            if (recovery.doubted or not recovery.heard) and route == self.route:
+                self._heard = recovery.heard = True  # what comes from elsewhere says nothing of this path
             if self._inbound.destroyed:
                 self._close(Reset())
 

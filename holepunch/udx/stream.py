@@ -181,7 +181,7 @@ class UdxStream:
         self._receiver.discard()
 
     def take(self, limit: int | None = None) -> list[Buffer]:
-        """Ordered bytes not taken yet, at most ``limit``, in immutable chunks that the caller owns.
+        """Ordered bytes not taken yet, at most ``limit``, in chunks that the caller owns.
 
         Works on a closed stream too. `flush` must follow when the stream `owes_window` then.
         """

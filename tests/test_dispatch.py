@@ -40,7 +40,7 @@ class Socket:
         self.sent.append((b"".join(buffers), sum(map(len, buffers))))
         return True
 
-    def send_segments(self, buffers: Sequence[Buffer], segment: int, to: Address) -> bool:
+    def send_segments(self, buffers: Sequence[Buffer], segment: int, to: Address, fragment: bool = False) -> bool:
         self.sent.append((b"".join(buffers), segment))
         return True
 

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from holepunch.udp import MAX_DATAGRAM, MAX_SEGMENTS
+from holepunch.udp.fragments import fragments_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,6 +137,15 @@ class Sender:
             return False
         return True
 
+    def send_fragmentable(self, buffers: Sequence[Buffer], segment: int, to: Address) -> bool:
+        """As `send_segments`, of datagrams that may be cut on their way. Rare, so it is done in the plainest way."""
+        with fragments_allowed(self._sock):
+            try:
+                self._send_singly(b"".join(buffers), segment, to)
+            except BlockingIOError:
+                return False
+        return True
+
     def _send_run(self, data: bytes, segment: int, to: Address) -> None:
         """A run within the limits. Raises ``BlockingIOError``."""
         refused = False
@@ -162,6 +172,9 @@ class Sender:
                 return self._array.send(self._sock, data, segment, to)
             except NotImplementedError:
                 self._array, self.tier = None, SendTier.SINGLE
+        return self._send_singly(data, segment, to)
+
+    def _send_singly(self, data: bytes, segment: int, to: Address) -> int:
         view = memoryview(data)
         sent = 0
         for start in range(0, len(data), segment):

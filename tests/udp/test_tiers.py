@@ -186,6 +186,24 @@ async def test_segments_too_large_for_the_device_are_lost_and_smaller_ones_still
     receiver.close()
 
 
+@pytest.mark.private_network("ip link set lo mtu 1400")
+@pytest.mark.parametrize("tier", SendTier)
+async def test_datagrams_too_large_for_the_device_travel_in_fragments_only_where_that_is_asked_for(
+    tier: SendTier,
+) -> None:
+    network = SystemNetwork(send_tier=tier)
+    receiver, sender = network.bind("127.0.0.1", 0), network.bind("127.0.0.1", 0)
+    to = receiver.local_address
+    run = [*numbered(0, 44, 1472), b"end"]
+    assert sender.send_segments(run, 1472, to, True)
+    assert await datagrams(receiver, 45) == run
+    assert sender.send_segments(numbered(44, 2, 1472), 1472, to)
+    assert sender.send_segments([b"next"], 4, to)
+    assert await datagrams(receiver, 1) == [b"next"]
+    sender.close()
+    receiver.close()
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(segment=st.integers(1, 2000), size=st.integers(1, 60000))
 async def test_any_run_is_cut_as_asked(segment: int, size: int, sender: SystemSocket, receiver: SystemSocket) -> None:

@@ -178,9 +178,10 @@ async def test_segments_too_large_for_the_device_are_lost_and_smaller_ones_still
     tier = sender.send_tier
     assert sender.send_segments(numbered(0, 44, 1472), 1472, receiver.local_address)
     assert sender.send([bytes(1373)], receiver.local_address)
+    assert sender.send_segments([*numbered(0, 2, 1472), b"short enough"], 1472, receiver.local_address)
     run = numbered(0, 44, 1372)
     assert sender.send_segments(run, 1372, receiver.local_address)
-    assert await datagrams(receiver, 44) == run
+    assert await datagrams(receiver, 45) == [b"short enough", *run]
     assert sender.send_tier is tier
     sender.close()
     receiver.close()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from holepunch.containment import Containment
 from holepunch.core import CLIENT, SERVER, Role, Schedule
 from holepunch.nursery import Background, hidden_nursery
 from holepunch.rawstreams import StreamTable
@@ -35,7 +36,8 @@ class Endpoint:
     def __init__(self, network: Network, host: str, rng: Random) -> None:
         self.schedule = Schedule()
         self.sockets = SocketTable(network, host)
-        self.streams = StreamTable(self.schedule, self.sockets, rng, self.wake_at)
+        self.containment = Containment()
+        self.streams = StreamTable(self.schedule, self.sockets, rng, self.wake_at, self.containment)
         self.network = network
         self.host = host
         self.on_datagram: Callable[[Role, memoryview, Address], bool] = lambda role, view, source: False
@@ -146,7 +148,12 @@ class Endpoint:
             raw = self.streams.receive(stream_id, received, role, now)
             if raw is not None:
                 touched[stream_id] = raw
-        elif len(view) == 1:
+        else:
+            self.containment.attempt(self._hand_over, role, view, source)
+
+    def _hand_over(self, role: Role, view: memoryview, source: Address) -> None:
+        """A datagram that is no stream's."""
+        if len(view) == 1:
             self.on_probe(role, source)
         elif not self.on_datagram(role, view, source):
             self.on_stun(role, view, source)

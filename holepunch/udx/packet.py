@@ -150,6 +150,8 @@ def peek(view: memoryview) -> int | None:
 
 def run_of_one_stream(view: memoryview, segment: int) -> bool:
     """Every datagram of the run is a UDX packet, and for the stream of the first one."""
+    if segment < HEADER_SIZE:
+        return False
     size = len(view)
     whole = size // segment
     first = peek(view)
@@ -168,7 +170,7 @@ def run_of_one_stream(view: memoryview, segment: int) -> bool:
 
 def in_order_data_run(view: memoryview, segment: int, count: int, first: int) -> bool:
     """The first ``count`` datagrams are DATA and nothing else, without data offset, and numbered from ``first`` on."""
-    if not _NATIVE or segment % 4:
+    if not _NATIVE or segment % 4 or segment < HEADER_SIZE:
         return False
     columns = view[: count * segment].cast("I")
     step = segment // 4

@@ -272,8 +272,10 @@ class Sender:
         if at + 1 < len(self._paths):
             end = min(end, self._paths[at + 1].since)
         batch.resent = True
-        packets = batch.packets(start, end, path.remote_id, turn.window, turn.ack)
-        turn.out.append(Transmit(*path.route, *packets))
+        buffers, segment = batch.packets(start, end, path.remote_id, turn.window, turn.ack)
+        # cut for another path that carried more; a packet keeps its bytes for ever, so it may only arrive in fragments
+        fragment = at + 1 == len(self._paths) and segment > self.recovery.mtu.size
+        turn.out.append(Transmit(*path.route, buffers, segment, fragment))
         self.recovery.on_resent(start, end, turn.now)
         self.packets_sent += end - start
         self.resent += end - start
@@ -331,8 +333,9 @@ class Sender:
         flight = self.recovery.flight
         if self._unsent():
             self._send_new(1, turn)
-        elif not flight.empty:
-            *_, (_, end) = flight.sacked.gaps(flight.una, flight.next)
+        elif missing := flight.sacked.gaps(flight.una, flight.next):
+            # none where the peer SACKed everything and acknowledges nothing: there is nothing to send it again
+            end = missing[-1][1]
             self._resend(end - 1, end, turn)
 
     def clear(self) -> None:

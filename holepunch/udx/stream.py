@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from holepunch.compact import Buffer
-    from holepunch.udx.values import Route, StreamError
+    from holepunch.errors import SwarmError
+    from holepunch.udx.values import Route
 
 __all__ = ["UdxStream"]
 
@@ -72,8 +73,8 @@ class UdxStream:
         self.remote_id = 0
         self.route: Route | None = None
         self.closed = False
-        self.error: StreamError | None = None
-        """Why it closed, when not by both ends ending, nor by `destroy`."""
+        self.error: SwarmError | None = None
+        """Why it closed, when not by both ends ending, nor by a `destroy` without a reason."""
         self.transmits: list[Transmit] = []
         self.events: list[Event] = []
         self._sender = Sender(first_seq, local_id, now)
@@ -205,7 +206,7 @@ class UdxStream:
         self._receiver.discard()
 
     def take(self, limit: int | None = None) -> list[Buffer]:
-        """Ordered bytes not taken yet, at most ``limit``, in immutable chunks that the caller owns.
+        """Ordered bytes not taken yet, at most ``limit``, in chunks that the caller owns.
 
         Works on a closed stream too. `flush` must follow when the stream `owes_window` then.
         """
@@ -260,13 +261,13 @@ class UdxStream:
             self.remote_id = remote_id
             self._sender.change_path(route, remote_id, now, leave=leave)
 
-    def destroy(self) -> None:
+    def destroy(self, error: SwarmError | None = None) -> None:
         """Send one DESTROY, if connected, and close at once. Does nothing on a closed stream."""
         if not self.closed:
+            self._close(error)
             if self.route is not None:
                 self._destroyed = True
                 self._send_control(DESTROY)
-            self._close(None)
 
     def linger(self) -> Linger | None:
         """What should answer for this id after `Event.CLOSED`, for `LINGER_TIME`. None when nothing needs to."""
@@ -285,8 +286,9 @@ class UdxStream:
         if not self.closed:
             self._arrived = now
             self._inbound.receive(view, segment, now)
-            if self._sender.recovery.doubted and route == self.route:
-                self._heard = True  # what comes from elsewhere says nothing of this path
+            recovery = self._sender.recovery
+            if (recovery.doubted or not recovery.heard) and route == self.route:
+                self._heard = recovery.heard = True  # what comes from elsewhere says nothing of this path
             if self._inbound.destroyed:
                 self._close(Reset())
 
@@ -400,10 +402,10 @@ class UdxStream:
         head = header(flags, self.remote_id, receiver.window(), self._next, receiver.expected)
         self.transmits.append(Transmit(*self.route, [head + body], HEADER_SIZE + len(body)))
 
-    def _close(self, error: StreamError | None) -> None:
-        self.report()
+    def _close(self, error: SwarmError | None) -> None:
         self.closed = True
         self.error = error
+        self.report()
         self._sender.clear()
         self._deadline = math.inf
         self.events.append(Event.CLOSED)

@@ -245,6 +245,7 @@ class NodeBlock:
             requests_in_flight=node.rpc.in_flight,
             responses_total=node.rpc.responses,
             timeouts_total=node.rpc.timeouts,
+            bugs_total=self._endpoint.containment.bugs,
         )
 
     def heard_nodes(self) -> list[Address]:

@@ -169,9 +169,10 @@ class InFlight(Generic[R]):
         _stop(call)
         if self._calls.get(call.tid) is call:
             del self._calls[call.tid]
-            self._window.settled(self._schedule.now)
-            if self._held:
-                self._release_soon()
+            if call.sent:  # one that was held back all the time has taken no room
+                self._window.settled(self._schedule.now)
+                if self._held:
+                    self._release_soon()
 
     def fail(self, call: Call[R]) -> None:
         self.drop(call)

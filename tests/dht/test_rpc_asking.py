@@ -279,6 +279,28 @@ def test_cancelled_request_does_not_leave_later() -> None:
     assert all(to == THERE for _, _, to in bench.sent)
 
 
+def test_cancelling_requests_that_were_held_back_makes_no_room() -> None:
+    bench = Bench()
+    for _ in range(80):
+        bench.ask(retries=0)
+    for _ in range(3):
+        for cancel in [bench.ask(ELSEWHERE) for _ in range(80)]:
+            cancel()
+        bench.ask(ELSEWHERE)
+        bench.run(0.1)
+    assert len(bench.sent) == 80
+
+
+def test_cancelling_a_request_that_has_left_makes_room_for_one() -> None:
+    bench = Bench()
+    cancels = [bench.ask(retries=0) for _ in range(80)]
+    for _ in range(2):
+        bench.ask(ELSEWHERE)
+    cancels[0]()
+    bench.run(0.1)
+    assert len(bench.sent) == 81
+
+
 def test_replies_do_not_count() -> None:
     bench = Bench()
     for _ in range(200):

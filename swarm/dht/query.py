@@ -306,7 +306,6 @@ class Query:
         self.errors += 1
         if self._node.rpc.suspended:
             return  # says nothing about that node
-        self._node.table.remove(node_id(address))
         for referrer in self._candidates.failed(address):
             self._hint(referrer, address)
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from holepunch.relay.choice import RelayChoice
     from holepunch.signaller import Cancel
 
-__all__ = ["Listener", "Question"]
+__all__ = ["ANSWER_TIMEOUT", "Listener", "Question"]
 
 ANSWER_TIMEOUT = 3.0
 """Seconds that the application has to say yes or no. A client gives up after four."""

@@ -216,10 +216,11 @@ class Listener:
         del self._by_noise[record.noise_hash]
 
     def suspend(self) -> None:
-        """Drop every handshake, and be silent until `resume`. Connections that were made stay."""
+        """Drop every handshake, and be silent until `resume`. Connections that were made stay. Closed: does nothing."""
         self.suspended = True
-        self._drop_all()
-        self._scope = Scope(self._environment.schedule)
+        if not self._scope.closed:
+            self._drop_all()
+            self._scope = Scope(self._environment.schedule)
 
     def resume(self) -> None:
         self.suspended = False

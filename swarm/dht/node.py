@@ -94,11 +94,13 @@ class Node:
         )
         self.maintenance = Maintenance(self)
         self.reachability = Reachability(self)
+        self.bootstrapping = Bootstrapping(
+            self, permanent=ephemeral is False, quick_firewall=quick_firewall, on_end=self._on_bootstrapped
+        )
         self._health = Health()
         self._internal = InternalCommands(schedule, self.maintenance.doubt)
         self._adaptive = ephemeral is None
         self._permanent = ephemeral is False
-        self._quick_firewall = quick_firewall
         self._node_filter = node_filter
         self._subscribers = Subscribers()
         if public is not None:
@@ -109,9 +111,7 @@ class Node:
     def start(self) -> None:
         """Bootstrap: `Event.BOOTSTRAPPED` tells the end. The sockets are bound by now."""
         self.maintenance.start()
-        Bootstrapping(
-            self, permanent=self._permanent, quick_firewall=self._quick_firewall, on_end=self._on_bootstrapped
-        ).start()
+        self.bootstrapping.start()
 
     def receive(self, role: Role, data: Buffer, source: Address) -> bool:
         """A datagram that is neither UDX nor of one byte. Whatever it holds, this does not raise. False: not for us."""

@@ -162,7 +162,7 @@ class Swarm:
             self.dht.subscribe(self._on_node_event)
             if self._state is not None:
                 self._nursery.start_soon(self._state.keep, self.dht.heard_nodes)
-            self._decide = decide(self._allow, self._nursery) if self._allow is not None else None
+            self._decide = decide(self._allow, self._nursery, self.dht.turn) if self._allow is not None else None
             self._stack = stack.pop_all()
         return self
 

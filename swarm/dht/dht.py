@@ -101,7 +101,7 @@ class DHT(AskingBlock):
         listener = Listener(pair.public_key, lambda: self._listeners.pop(pair.public_key, None))
         admit: Admit | None = None
         if allow is not None:
-            ask = decide(allow, self._nursery)
+            ask = decide(allow, self._nursery, self.turn)
             admit = lambda key, answer, topics: ask(lambda allowed: answer(bool(allowed)), key, ())  # noqa: E731
 
         def begin(done: Callable[[None], None], _: object) -> None:

@@ -178,11 +178,12 @@ class Listener:
 
 
 def decide(
-    allow: Callable[..., bool | Awaitable[bool]], nursery: Background
+    allow: Callable[..., bool | Awaitable[bool]], nursery: Background, turn: Callable[[], object]
 ) -> Callable[[Callable[[bool | None], None], PublicKey, Sequence[bytes]], None]:
     """An application's ``allow`` as a question that is answered later: True, False, or None when it failed to answer.
 
-    ``allow`` takes the key, and the topics as well when it has a second parameter. It may be async.
+    ``allow`` takes the key, and the topics as well when it has a second parameter. It may be async: then it is
+    cancelled once nobody waits for it any more. ``turn`` tells the cores the time, before they are given the answer.
     """
     parameters = inspect.signature(allow).parameters.values()
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -190,13 +191,17 @@ def decide(
 
     async def ask(answer: Callable[[bool | None], None], key: PublicKey, topics: Sequence[bytes]) -> None:
         verdict: bool | None = None
-        try:
-            allowed = allow(key, topics) if takes_topics else allow(key)
-            if inspect.isawaitable(allowed):
-                allowed = await allowed
-            verdict = bool(allowed)
-        except Exception:
-            logger.exception("allow failed for %s: the peer hears nothing", key)
+        with trio.move_on_after(accept.ANSWER_TIMEOUT) as patience:
+            try:
+                allowed = allow(key, topics) if takes_topics else allow(key)
+                if inspect.isawaitable(allowed):
+                    allowed = await allowed
+                verdict = bool(allowed)
+            except Exception:  # whatever the application raises is no yes, and must not end the block
+                logger.exception("allow failed for %s: the peer hears nothing", key)
+        if patience.cancelled_caught:
+            logger.warning("allow said nothing about %s for %g s: the peer hears nothing", key, accept.ANSWER_TIMEOUT)
+        turn()
         answer(verdict)
 
     return lambda answer, key, topics: nursery.start_soon(ask, answer, key, topics)

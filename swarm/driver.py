@@ -11,13 +11,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from holepunch.errors import Attempt, ConnectError, Reason
+from holepunch.keys import PublicKey
 from swarm.errors import NotAMember
 from swarm.policy.events import ConnectionOpened, DialFailed, PeerFound
 from swarm.sharing import Sharing
 
 if TYPE_CHECKING:
     from holepunch.address import Address
-    from holepunch.keys import KeyPair, PublicKey
+    from holepunch.keys import KeyPair
     from swarm.connection import Connection
     from swarm.dht.announcement import Announcement, PeersFound, Stored
     from swarm.dht.dht import DHT
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 __all__ = ["Ask", "Driver"]
 
 logger = logging.getLogger(__name__)
+
+UNPROVEN_BAN = 60.0
+"""Seconds that a peer is banned for what may be an old message of its. Long enough that an outsider which dials again and
+again costs little, short enough for a member that was one later."""
 
 Ask = Callable[[Callable[[bool | None], None], "PublicKey", Sequence["Topic"]], None]
 """Puts a question to the application, which answers through the callable."""
@@ -129,7 +134,14 @@ class Driver:
         del self._dials[link]
         self.policy.dial_failed(link, error)
         if isinstance(error.__cause__, NotAMember):
-            self.policy.ban(error.attempt.remote_public_key, str(error.__cause__))
+            self._on_outsider(PublicKey(error.attempt.remote_public_key), str(error.__cause__), True)
+
+    def _on_outsider(self, public_key: PublicKey, why: str, now: bool) -> None:
+        """See `swarm.dht.listener.OnOutsider`."""
+        if now:
+            self.policy.ban(public_key, why)
+        elif self.policy.connection(public_key) is None:  # who is connected has proven it
+            self.policy.ban(public_key, why, UNPROVEN_BAN)
 
     def _on_accepted(self, connection: Connection) -> None:
         link = self.policy.new_link()
@@ -226,7 +238,7 @@ class Driver:
                 self.policy.admit,
                 self._on_announced,
                 membership=self._membership,
-                on_outsider=self.policy.ban,
+                on_outsider=self._on_outsider,
             )
 
     def _on_announced(self) -> None:

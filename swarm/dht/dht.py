@@ -123,7 +123,7 @@ class DHT(AskingBlock):
         on_announced: Callable[[], None],
         relaying: RelayChoice | None = None,
         membership: Membership | None = None,
-        on_outsider: OnOutsider = lambda key, why: None,
+        on_outsider: OnOutsider = lambda key, why, now: None,
     ) -> Listening:
         """`listen` for callers that do not wait."""
         relaying = self.relaying if relaying is None else relaying

@@ -206,8 +206,11 @@ class Policy:
         return self._dialler.connect(self._book.add(public_key), on_result)
 
     def ban(self, public_key: bytes, reason: str, seconds: float | None = None) -> None:
-        """Ban a peer in the swarm's own name, and report it. An open connection stays open."""
+        """Ban a peer in the swarm's own name, and report it. An open connection stays open. How long who is banned
+        already stays so is settled: nothing happens."""
         peer = self._book.add(public_key)
+        if peer.banned:
+            return
         self._book.refuse(peer, seconds)
         self._context.counters.bans += 1
         self._context.emit(PeerBanned(peer.public_key, reason, seconds))

@@ -167,12 +167,14 @@ class Policy:
     # -- peers ---------------------------------------------------------------------------------------------------------
 
     def remember(self, topic: Topic, public_key: bytes, relay_addresses: Sequence[Address]) -> None:
-        """A peer of a joined topic from an earlier run: dialled at once, while the first look-up is on its way.
+        """A peer of a joined topic from an earlier run: dialled at once, while the first look-up is on its way, unless
+        the topic's limit is reached.
 
         It does not count as found, so that the topic is looked up as if nothing were known.
         """
-        if self._context.running and self._is_joined(topic) and public_key != self.public_key:
-            self._finder.found(public_key, topic, relay_addresses)
+        rendezvous = self._topics.get(topic)
+        if rendezvous is not None and rendezvous.sessions and self._context.running and public_key != self.public_key:
+            rendezvous.remember(public_key, relay_addresses)
 
     def shares(self, public_key: bytes, topic: Topic) -> None:
         """A peer has shown, over its connection, that it is in this topic. Nothing happens unless it is joined."""

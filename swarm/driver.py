@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from holepunch.errors import Attempt, ConnectError, Reason
 from holepunch.keys import PublicKey
@@ -38,11 +38,17 @@ __all__ = ["Ask", "Driver"]
 logger = logging.getLogger(__name__)
 
 UNPROVEN_BAN = 60.0
-"""Seconds that a peer is banned for what may be an old message of its. Long enough that an outsider which dials again and
-again costs little, short enough for a member that was one later."""
+"""Seconds that a peer is banned for what may be an old message of its: long enough that an outsider which dials again
+and again costs little, short enough for one that has become a member since."""
 
 Ask = Callable[[Callable[[bool | None], None], "PublicKey", Sequence["Topic"]], None]
 """Puts a question to the application, which answers through the callable."""
+
+
+class Deliver(Protocol):
+    """Hands a connection to the application; False when that takes no more. ``wanted``: it has asked for this peer."""
+
+    def __call__(self, connection: Connection, *, wanted: bool) -> bool: ...
 
 
 class TopicSearch:
@@ -71,13 +77,12 @@ class Driver:
         dht: DHT,
         key_pair: KeyPair,
         ask: Ask,
-        deliver: Callable[[Connection], bool],
+        deliver: Deliver,
         emit: Callable[[Event], None],
         membership: Membership,
         state: State | None = None,
     ) -> None:
-        """``deliver`` hands a connection to the application; False when it takes no more. ``state``: what earlier runs
-        left, and this one is to leave."""
+        """``state``: what earlier runs left, and this one is to leave."""
         self._dht = dht
         self._key_pair = key_pair
         self._ask = ask
@@ -183,7 +188,7 @@ class Driver:
 
     def deliver(self, link: int, peer: PeerInfo) -> None:
         connection = self._connections[link]
-        if not self._deliver(connection):
+        if not self._deliver(connection, wanted=peer.explicit):
             logger.warning("closing a connection of %s: nobody takes the ones that wait", peer.public_key)
             self._dht.schedule.after(0, connection.destroy)  # an effect never calls back into the policy
 

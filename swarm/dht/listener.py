@@ -38,8 +38,7 @@ Admit = Callable[["PublicKey", Callable[[bool], None], Sequence["Topic"]], None]
 those of this side that the peer has shown to be in, too."""
 
 OnOutsider = Callable[["PublicKey", str, bool], None]
-"""A peer, what it failed at, and whether it did so now: the first message of a handshake may be an old one of that peer,
-which anybody can repeat."""
+"""A peer, what it failed at, and whether it did so now: anybody may have repeated the first message of a handshake."""
 
 BACKLOG = 256
 """Accepted connections that wait for the application, as many as may come at once; the next one is closed."""

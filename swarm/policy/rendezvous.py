@@ -69,8 +69,7 @@ class _Run:
             self._owner.found(self, public_key, relay_addresses)
 
     def takes(self, active: bool) -> bool:
-        """Whether a peer may be dialled because of this search. One that is connected or dialled already costs no place.
-        """
+        """Whether a peer may be dialled because of this search. One that is dialled, or connected, costs no place."""
         if active or self.room is None:
             return True
         if self.room == 0:

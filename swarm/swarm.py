@@ -157,6 +157,7 @@ class Swarm:
                 limits=self._limits,
                 asks=self._allow is not None,
                 has_relay=bool(self.dht.relaying.keys),
+                turn=self.dht.turn,
             )
             self._driver.begin(self._policy)
             self.dht.subscribe(self._on_node_event)

@@ -44,7 +44,8 @@ class Policy:
     """Who to look for, to dial, to let in, to keep, to dial again.
 
     ``asks``: the application wants to be asked about each peer, through `Effects.ask`. ``has_relay``: a relay is
-    configured, so that a dial may be forced through it. ``backoffs`` and ``jitter`` are in seconds, see `retry`.
+    configured, so that a dial may be forced through it. ``turn`` is called before what the application asks of a
+    `PeerInfo` is done, so that the schedule is told the time. ``backoffs`` and ``jitter`` are in seconds, see `retry`.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Policy:
         limits: Limits | None = None,
         asks: bool = False,
         has_relay: bool = False,
+        turn: Callable[[], None] = lambda: None,
         backoffs: Backoffs | None = None,
         jitter: float | None = None,
     ) -> None:
@@ -64,7 +66,9 @@ class Policy:
         self._context = Context(self.public_key, schedule, rng, effects, limits or Limits())
         self._links = Links()
         self._topics: dict[Topic, Rendezvous] = {}
-        self._book = PeerBook(schedule, lambda peer: self._dialler.shun(peer), lambda peer: self._dialler.lifted(peer))
+        self._book = PeerBook(
+            schedule, lambda peer: self._dialler.shun(peer), lambda peer: self._dialler.lifted(peer), turn
+        )
         self._gate = Gate(self._context, asks, lambda key: self.ban(key, "Peer is firewalled"))
         self._dialler = Dialler(
             self._context,

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from holepunch.errors import Attempt, ConnectError, Reason
 from holepunch.keys import PublicKey
+from swarm.dht.events import Event as NodeEvent
 from swarm.errors import NotAMember
 from swarm.policy.events import ConnectionOpened, DialFailed, PeerFound
 from swarm.sharing import Sharing
 
 if TYPE_CHECKING:
     from holepunch.address import Address
+    from holepunch.core import Entry
     from holepunch.keys import KeyPair
     from swarm.connection import Connection
     from swarm.dht.announcement import Announcement, PeersFound, Stored
@@ -94,8 +96,26 @@ class Driver:
         self._dials: dict[int, Dialling] = {}
         self._connections: dict[int, Connection] = {}
         self._listening: Listening | None = None
+        self._online = True
+        self._renewal: Entry | None = None
         self._announced = False
+        self._stays = False
         self._when_announced: list[Callable[[], None]] = []
+
+    # -- the network -------------------------------------------------------------------------------------------------
+
+    def on_node_event(self, event: NodeEvent) -> None:
+        came_online, self._online = self._dht.online and not self._online, self._dht.online
+        if event is NodeEvent.WAKE_UP:
+            self._renew(self.policy.woke_up)
+        elif event is NodeEvent.NETWORK_CHANGE or came_online:
+            self._renew(self.policy.network_changed)
+
+    def _renew(self, begin: Callable[[], None]) -> None:
+        """However many events tell of one change, the last of them counts: topics are announced anew once."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+        self._renewal = self._dht.schedule.after(0, begin)
 
     # -- connections -------------------------------------------------------------------------------------------------
 
@@ -231,7 +251,8 @@ class Driver:
     # -- the own key -------------------------------------------------------------------------------------------------
 
     def listen(self, then: Callable[[], None]) -> None:
-        """Accept connections, and call back once the own key is announced; at once if it is."""
+        """Accept connections, and call back once the own key is announced, at once if it is; or when `stop_listening`
+        comes first."""
         if self._announced:
             then()
             return
@@ -246,8 +267,23 @@ class Driver:
                 on_outsider=self._on_outsider,
             )
 
+    def stay_listening(self, then: Callable[[bool], None]) -> None:
+        """As `listen`, until the end and whatever topics there are. False: the swarm is suspended."""
+        self._stays = True
+        if self.policy.suspended:
+            then(False)
+        else:
+            self.listen(lambda: then(self._announced))
+
+    def resume(self) -> None:
+        if self._stays:
+            self.listen(lambda: None)
+
     def _on_announced(self) -> None:
         self._announced = True
+        self._tell_announced()
+
+    def _tell_announced(self) -> None:
         waiting, self._when_announced = self._when_announced, []
         for then in waiting:
             then()
@@ -255,7 +291,7 @@ class Driver:
     def stop_listening(self, on_end: Callable[[], None]) -> None:
         listening, self._listening = self._listening, None
         self._announced = False
-        self._when_announced.clear()
+        self._tell_announced()
         if listening is None:
             on_end()
         else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from holepunch.keys import KeyPair, PublicKey
+from holepunch.keys import KeyPair, PublicKey, hash32
 from holepunch.relay.choice import RelayChoice, RelayPolicy
 from swarm.dht.asking import AskingBlock
 from swarm.dht.listener import Listener, Listening, decide
@@ -64,6 +64,7 @@ class DHT(AskingBlock):
 
         await self.bootstrapped()
         pair = key_pair or self.default_key_pair
+        self._check_free(pair.public_key)
         relay = Relay(
             pair.public_key, self._endpoint, self._nursery, limits, lambda: self._listeners.pop(pair.public_key, None)
         )
@@ -98,6 +99,7 @@ class DHT(AskingBlock):
         relaying = self.relaying.but(relay_through, relay_policy)
         await self.bootstrapped()
         pair = key_pair or self.default_key_pair
+        self._check_free(pair.public_key)
         listener = Listener(pair.public_key, lambda: self._listeners.pop(pair.public_key, None))
         admit: Admit | None = None
         if allow is not None:
@@ -114,6 +116,19 @@ class DHT(AskingBlock):
             listener.close()
             raise
         return listener
+
+    def has_listener(self, public_key: bytes) -> bool:
+        """Whether `listen` or `relay` accepts connections to this key."""
+        return public_key in self._listeners
+
+    def _check_free(self, public_key: PublicKey) -> None:
+        if self.has_listener(public_key):
+            raise ValueError(f"{public_key} is listened for already on this node")
+        if self._hyper.router.own_record(hash32(public_key)) is not None:
+            raise ValueError(
+                f"{public_key} is the key of a swarm, which accepts the connections to it: iterate over the swarm; "
+                "Swarm.listen() makes it do so without a topic"
+            )
 
     def listening(
         self,

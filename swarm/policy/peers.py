@@ -183,7 +183,7 @@ class PeerBook:
         on_lifted: Callable[[PeerInfo], None],
         turn: Callable[[], None] = lambda: None,
     ) -> None:
-        """``turn``: called before what the application asks of a peer is done, so that the schedule is told the time."""
+        """``turn``: called before what the application asks of a peer is done: the schedule must know the time."""
         self.turn = turn
         self.by_key: dict[bytes, PeerInfo] = {}
         self._schedule = schedule

@@ -114,8 +114,7 @@ class NodeBlock:
             self._wire_up(self.local_address.port)
             stack.callback(self._close)
             self._hyper.start()
-            if isinstance(self._network, SystemNetwork) and self._endpoint.host == "0.0.0.0":
-                self._nursery.start_soon(watch_host, self._network, self._endpoint, self._hyper.node)
+            self._nursery.start_soon(watch_host, self._network, self._endpoint, self._hyper.node)
             self._stack = stack.pop_all()
         return self
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from holepunch.keys import KeyPair, PublicKey
+from holepunch.keys import KeyPair, PublicKey, hash32
 from holepunch.relay.choice import RelayChoice, RelayPolicy
 from swarm.dht.asking import AskingBlock
 from swarm.dht.listener import Listener, Listening, decide
@@ -64,6 +64,7 @@ class DHT(AskingBlock):
 
         await self.bootstrapped()
         pair = key_pair or self.default_key_pair
+        self._check_free(pair.public_key)
         relay = Relay(
             pair.public_key, self._endpoint, self._nursery, limits, lambda: self._listeners.pop(pair.public_key, None)
         )
@@ -98,6 +99,7 @@ class DHT(AskingBlock):
         relaying = self.relaying.but(relay_through, relay_policy)
         await self.bootstrapped()
         pair = key_pair or self.default_key_pair
+        self._check_free(pair.public_key)
         listener = Listener(pair.public_key, lambda: self._listeners.pop(pair.public_key, None))
         admit: Admit | None = None
         if allow is not None:
@@ -115,6 +117,19 @@ class DHT(AskingBlock):
             raise
         return listener
 
+    def has_listener(self, public_key: bytes) -> bool:
+        """Whether `listen` or `relay` accepts connections to this key."""
+        return public_key in self._listeners
+
+    def _check_free(self, public_key: PublicKey) -> None:
+        if self.has_listener(public_key):
+            raise ValueError(f"{public_key} is listened for already on this node")
+        if self._hyper.router.own_record(hash32(public_key)) is not None:
+            raise ValueError(
+                f"{public_key} is the key of a swarm, which accepts the connections to it: iterate over the swarm; "
+                "Swarm.listen() makes it do so without a topic"
+            )
+
     def listening(
         self,
         key_pair: KeyPair,
@@ -123,7 +138,7 @@ class DHT(AskingBlock):
         on_announced: Callable[[], None],
         relaying: RelayChoice | None = None,
         membership: Membership | None = None,
-        on_outsider: OnOutsider = lambda key, why: None,
+        on_outsider: OnOutsider = lambda key, why, now: None,
     ) -> Listening:
         """`listen` for callers that do not wait."""
         relaying = self.relaying if relaying is None else relaying

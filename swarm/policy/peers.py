@@ -111,9 +111,11 @@ class PeerInfo:
 
     def ban(self, seconds: float | None = None) -> None:
         """Dial it no more and refuse it, for ever or for so many seconds. An open connection stays open."""
+        self._book.turn()
         self._book.ban(self, seconds)
 
     def unban(self) -> None:
+        self._book.turn()
         self._book.lift(self)
 
     # The rest is the policy's own business.
@@ -172,11 +174,17 @@ class PeerInfo:
 class PeerBook:
     """Every peer there is a reason to remember, by public key, and who of them is banned until when."""
 
-    __slots__ = ("_expiries", "_on_banned", "_on_lifted", "_refused", "_schedule", "by_key")
+    __slots__ = ("_expiries", "_on_banned", "_on_lifted", "_refused", "_schedule", "by_key", "turn")
 
     def __init__(
-        self, schedule: Schedule, on_banned: Callable[[PeerInfo], None], on_lifted: Callable[[PeerInfo], None]
+        self,
+        schedule: Schedule,
+        on_banned: Callable[[PeerInfo], None],
+        on_lifted: Callable[[PeerInfo], None],
+        turn: Callable[[], None] = lambda: None,
     ) -> None:
+        """``turn``: called before what the application asks of a peer is done: the schedule must know the time."""
+        self.turn = turn
         self.by_key: dict[bytes, PeerInfo] = {}
         self._schedule = schedule
         self._on_banned = on_banned

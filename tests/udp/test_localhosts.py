@@ -81,6 +81,42 @@ async def test_each_host_is_tested_once_and_new_ones_when_they_are_seen() -> Non
 
 
 @pytest.mark.virtual_time
+async def test_host_that_did_not_deliver_is_tested_again_ever_more_rarely_until_it_does() -> None:
+    async with VirtualNetwork() as network:
+        host = network.host("1.2.3.4")
+        counting = Counting(host)
+        async with trio.open_nursery() as nursery:
+            host.sleep()
+            hosts = LocalHosts(counting, "0.0.0.0")
+            hosts.start(Background(nursery))
+            for _ in range(100):
+                await trio.sleep(1)
+                assert not hosts.proven()
+            assert len(counting.bound) == 4
+            host.wake()
+            for _ in range(100):
+                await trio.sleep(1)
+                hosts.proven()
+            assert hosts.proven() == ["1.2.3.4"]
+            assert len(counting.bound) == 5
+
+
+@pytest.mark.virtual_time
+async def test_host_that_never_delivers_is_tested_about_every_ten_minutes_in_the_end() -> None:
+    async with VirtualNetwork() as network:
+        host = network.host("1.2.3.4")
+        host.sleep()
+        counting = Counting(host)
+        async with trio.open_nursery() as nursery:
+            hosts = LocalHosts(counting, "0.0.0.0")
+            hosts.start(Background(nursery))
+            for _ in range(24 * 60):
+                await trio.sleep(60)
+                hosts.all()
+            assert 24 * 5 < len(counting.bound) < 24 * 6 + 10
+
+
+@pytest.mark.virtual_time
 async def test_a_sleeping_host_proves_nothing() -> None:
     async with VirtualNetwork() as network:
         host = network.host("1.2.3.4")

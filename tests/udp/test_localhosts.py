@@ -10,10 +10,15 @@ import trio
 from holepunch.nursery import Background
 from holepunch.testing import VirtualNetwork
 from holepunch.udp.localhosts import LocalHosts, delivers
-from holepunch.udp.system import SystemNetwork
+from holepunch.udp.system import SystemNetwork, SystemSocket
+from tests.recorded import Case, recorded
 from tests.test_swallowed import ADDRESS, SWALLOWING_INTERFACE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from holepunch.address import Address
+    from holepunch.compact import Buffer
     from holepunch.udp import Network, UdpSocket
 
 WITH_ANOTHER_INTERFACE = (
@@ -44,6 +49,22 @@ class Counting:
 
 async def test_loopback_delivers() -> None:
     assert await delivers(SystemNetwork(), "127.0.0.1")
+
+
+@pytest.mark.parametrize("case", recorded("dht_rpc.json", "byte to itself"))
+async def test_an_own_address_is_tested_with_the_datagram_that_node_tests_with(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[str, int, bool]] = []
+    send = SystemSocket.send
+
+    def spy(socket: SystemSocket, buffers: Sequence[Buffer], to: Address, ttl: int = 0) -> bool:
+        sent.append((b"".join(buffers).hex(), ttl, to == socket.local_address))
+        return send(socket, buffers, to, ttl)
+
+    monkeypatch.setattr(SystemSocket, "send", spy)
+    assert await delivers(SystemNetwork(), case["to"]["host"])
+    assert sent == [(case["hex"], case["ttl"], True)]
 
 
 async def test_an_address_that_is_not_here_does_not_deliver() -> None:

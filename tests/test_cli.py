@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from holepunch.udp.interfaces import local_hosts
 from swarm.testing import Testnet
 from tests.programs import SWARM, run, running
 
@@ -71,6 +72,9 @@ async def test_help_lists_every_command_with_its_purpose() -> None:
         ("testnet", "--nodes", "0"),
         ("bootstrap", "nonsense"),
         ("node", "--host", "nonsense"),
+        ("get", "nonsense"),
+        ("get", "--mutable", "nonsense"),
+        ("put", ""),
         ("unheard-of",),
     ],
 )
@@ -141,6 +145,30 @@ async def test_testnet_tells_its_address_first_and_ends_when_told(end: str | sig
             assert await testnet.process.wait() == 0
 
 
+async def test_hash_that_is_none_is_not_called_a_key() -> None:
+    done = await run(*SWARM, "get", "nonsense")
+    assert b"hash" in done.stderr
+    assert b"key" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "where", [("127.0.0.1", "--host", "127.0.0.1"), ("--host", "127.0.0.1"), ()], ids=["address", "host", "neither"]
+)
+async def test_what_a_bootstrap_node_prints_is_what_others_give(where: tuple[str, ...]) -> None:
+    with trio.fail_after(30):
+        async with running(*SWARM, "bootstrap", *where) as first:
+            address = await first.line()
+            assert address.rpartition(":")[0] == (local_hosts()[0] if where == () else "127.0.0.1")
+            async with running(*SWARM, "node", "--persistent", "--bootstrap", address, *where[-2:]) as second:
+                node = await second.line()
+                assert not node.startswith("0.0.0.0")
+                done = await run(*SWARM, "put", "--bootstrap", node, *where[-2:], "a value")
+                assert done.returncode == 0
+                target = done.stdout.decode().strip()
+                got = await run(*SWARM, "get", "--bootstrap", address, *where[-2:], target)
+                assert got.stdout == b"a value"
+
+
 async def test_nodes_join_the_network_of_a_bootstrap_node() -> None:
     with trio.fail_after(60):
         async with running(*SWARM, "bootstrap", "127.0.0.1", "--host", "127.0.0.1", "--json") as first:
@@ -190,11 +218,24 @@ async def test_values_are_put_and_got(net: tuple[str, ...], tmp_path: Path) -> N
         for seq, value in ((1, "first"), (2, "second")):
             key = (await run(*SWARM, "put", *mutable, "--seq", str(seq), value)).stdout.decode().strip()
             assert (await run(*SWARM, "get", *net, "--mutable", key)).stdout.decode() == value
+        missing = await run(*SWARM, "get", *net, "00" * 32)
+        assert missing.returncode == 3
+        assert b"00" * 32 in missing.stderr
+        again = await run(*SWARM, "put", *mutable, "--seq", "1", "third")
+        assert again.returncode == 1
+        assert b"sequence number than 1 " in again.stderr
 
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(immutable_value)
             nursery.start_soon(mutable_value)
+
+
+async def test_value_that_is_too_large_is_wrong_usage(net: tuple[str, ...]) -> None:
+    done = await run(*SWARM, "put", *net, "-", stdin=bytes(100_000))
+    assert done.returncode == 2
+    assert b"100000" in done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 # -- connections -----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from holepunch.containment import Containment
 from holepunch.core import SERVER, Schedule
 from holepunch.rawstreams import StreamTable
 from holepunch.udp import Received
@@ -182,7 +183,7 @@ def test_early_data_that_the_firewall_refuses_is_sent_again_like_in_node(case: C
     said: list[tuple[str, str]] = []
     received: list[Buffer] = []
     outbox, time = Outbox(), Schedule()
-    table = StreamTable(time, cast("Any", outbox), OneId(), lambda at: None)
+    table = StreamTable(time, cast("Any", outbox), OneId(), lambda at: None, Containment())
     assert table.open(lambda role, source: False) == A
     a = UdxStream(B, now=0.0)
 

@@ -7,10 +7,9 @@ DNS is asked through a callable. Protocol: dht-rpc section 11. Reference: dht-rp
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from holepunch.address import Address
+from holepunch.address import Address, is_ipv4, split_host_port
 
 if TYPE_CHECKING:
     from swarm.dht.node import Node
@@ -46,17 +45,14 @@ class BootstrapHost(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """``"host:port"`` or ``"ip@host:port"``. Raises ``ValueError`` that shows the text and a right one."""
-        rest, colon, port = text.strip().rpartition(":")
-        suggested, at, host = rest.rpartition("@")
-        valid = bool(colon) and port.isascii() and port.isdigit() and 0 < int(port) < 65536
-        valid = valid and bool(host) and not any(c.isspace() or c in ":@/" for c in host)
-        valid = valid and (_is_ipv4(host) or not host.replace(".", "").isdigit())
-        if not valid or (at and not _is_ipv4(suggested)):
+        suggested, at, rest = text.strip().rpartition("@")
+        found = split_host_port(rest)
+        if found is None or (at and not is_ipv4(suggested)):
             raise ValueError(
                 f"not a bootstrap node: {text!r}; a right one looks like 'node.example.org:49737', "
                 "'192.0.2.1:49737' or '192.0.2.1@node.example.org:49737'"
             )
-        return cls(host, int(port), suggested if at else None)
+        return cls(*found, suggested if at else None)
 
 
 class Resolver:
@@ -95,7 +91,7 @@ class Resolver:
                     self._settle(index, Address(suggested, port))
 
             self._node.ping(Address(suggested, port), on_pong)
-        elif _is_ipv4(host):
+        elif is_ipv4(host):
             self._settle(index, Address(host, port))
         else:
             self._lookup(host, lambda hosts: self._settle(index, Address(hosts[0], port)) if hosts else self._settle())
@@ -153,11 +149,3 @@ class Bootstrapping:
             self.start()
         else:
             self._on_end()
-
-
-def _is_ipv4(host: str) -> bool:
-    try:
-        IPv4Address(host)
-    except ValueError:
-        return False
-    return True

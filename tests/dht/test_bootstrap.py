@@ -61,6 +61,9 @@ def test_public_bootstrap_nodes_are_well_written() -> None:
         "1.2.3.4@:5",
         "node:5:5",
         "1.2.3.4@a@b:5",
+        "a..b:5",
+        "no\x00de:5",
+        "node:" + "1" * 5000,
     ],
 )
 def test_malformed_bootstrap_node_is_shown_beside_a_right_one(text: str) -> None:

@@ -14,7 +14,7 @@ from typing import Self
 from nacl import bindings
 from nacl.exceptions import BadSignatureError
 
-__all__ = ["KeyPair", "PublicKey", "hash32", "verify"]
+__all__ = ["KeyPair", "PublicKey", "check_key_pair", "hash32", "verify"]
 
 _Z32 = "ybndrfg8ejkmcpqxot1uwisza345h769"
 _Z32_VALUES = {c: i for i, c in enumerate(_Z32)}
@@ -173,6 +173,16 @@ class KeyPair:
 
     def __repr__(self) -> str:
         return f"KeyPair({self.public_key.hex()[:8]}…)"
+
+
+def check_key_pair(value: KeyPair, name: str = "key_pair") -> KeyPair:
+    """What an application gives as a key pair. Raises ``TypeError``, without the value: it may be a secret."""
+    if not isinstance(value, KeyPair):
+        raise TypeError(
+            f"{name} is a KeyPair, got {type(value).__name__}; "
+            "KeyPair.generate(), KeyPair.from_seed(seed) and KeyPair.load_or_create(path) make one"
+        )
+    return value
 
 
 def verify(signature: bytes, message: bytes, public_key: bytes) -> bool:

@@ -20,11 +20,11 @@ from swarm.awaiting import Waiters
 from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP
 from swarm.dht.dht import DHT
 from swarm.dht.events import Event as NodeEvent
-from swarm.dht.listener import decide
+from swarm.dht.listener import decide, takes_topics
 from swarm.discovery import Discovery
 from swarm.driver import Driver
 from swarm.eventstream import EventStreams
-from swarm.membership import Membership
+from swarm.membership import Membership, check_secret
 from swarm.policy.context import MAX_PARALLEL, MAX_PEERS, Limits
 from swarm.policy.policy import Policy
 from swarm.state import State
@@ -104,15 +104,12 @@ class Swarm:
         each topic are remembered, so that a later run finds them without a bootstrap node. ``network`` and ``rng``
         replace the system's, for tests. Raises ``ValueError`` and ``TypeError`` for misuse.
         """
-        if identity is None:
-            identity = KeyPair.generate()
-        elif isinstance(identity, str | os.PathLike):
-            identity = KeyPair.load_or_create(identity)
-        elif not isinstance(identity, KeyPair):
+        if not (identity is None or isinstance(identity, KeyPair | str | os.PathLike)):
             raise TypeError(f"identity is a KeyPair, a path or None, got {type(identity).__name__}")
-        if allow is not None and not callable(allow):
-            raise TypeError(f"allow is called with a public key, got {allow!r}")
-        self._key_pair = identity
+        if allow is not None:
+            takes_topics(allow)
+        if secret is not None:
+            check_secret(secret)
         self._limits = Limits(max_peers, max_parallel, max_client_connections, max_server_connections)
         self._allow = allow
         self._rng = rng or random.SystemRandom()
@@ -120,7 +117,7 @@ class Swarm:
             bootstrap=bootstrap,
             host=host,
             port=port,
-            key_pair=identity,
+            key_pair=identity if isinstance(identity, KeyPair) else None,
             stun_servers=stun_servers,
             relay_through=relay_through,
             relay_policy=relay_policy,
@@ -131,9 +128,12 @@ class Swarm:
         self._events = EventStreams()
         self._state = None if state is None else State(state)
         self._waiters = Waiters("swarm")
-        membership = Membership(identity.public_key, secret)
+        if isinstance(identity, str | os.PathLike):  # after all that may be refused: a file is made only for a swarm
+            self.dht.default_key_pair = KeyPair.load_or_create(identity)
+        self._key_pair = self.dht.default_key_pair
+        membership = Membership(self.public_key, secret)
         self._driver = Driver(
-            self.dht, identity, self._ask, self._arrivals.put, self._events.emit, membership, self._state
+            self.dht, self._key_pair, self._ask, self._arrivals.put, self._events.emit, membership, self._state
         )
         self._policy: Policy | None = None
         self._stack = AsyncExitStack()

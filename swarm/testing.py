@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import trio
 
+from holepunch.arguments import check_integer
 from holepunch.nursery import hidden_nursery
 from holepunch.udp.system import SystemNetwork
 from swarm.dht.dht import DHT
@@ -39,9 +40,7 @@ class Testnet:
         internet: VirtualNetwork | None = None,
     ) -> None:
         """``host`` and ``network``: where all nodes are, unless each gets a host on ``internet``."""
-        if nodes < 1:
-            raise ValueError(f"a network has at least one node, got {nodes}")
-        self._count = nodes
+        self._count = check_integer(nodes, "nodes", 1)
         self._host = host
         self._network = network or SystemNetwork()  # one for all: they share its receive buffers
         self._internet = internet

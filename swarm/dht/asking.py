@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from holepunch.address import Address
-from holepunch.keys import KeyPair, PublicKey, hash32
+from holepunch.arguments import check_bytes, check_integer, check_target
+from holepunch.compact import MAX_SAFE_INTEGER
+from holepunch.keys import KeyPair, PublicKey, check_key_pair, hash32
 from swarm.awaiting import Replies
 from swarm.dht.block import NodeBlock
 from swarm.dht.messages import PutError
 from swarm.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from swarm.dht.messages import MutableValue
     from swarm.dht.operations import ImmutableFound, MutableFound, PeerFound, PeersFound, Stored
     from swarm.dht.rpc import Reply
 
 __all__ = ["AskingBlock"]
 
+AnyAddress = Address | tuple[str, int] | str
+"""An IPv4 address and a port, as a pair or as ``"127.0.0.1:49737"``."""
+
 
 class AskingBlock(NodeBlock):
-    """A node that asks. Misuse raises ``ValueError`` before anything is sent."""
+    """A node that asks. Misuse raises ``TypeError`` or ``ValueError`` before anything is sent."""
 
     def lookup(self, target: bytes) -> Replies[PeersFound]:
         """Who is announced under ``target`` (32 bytes), one reply for each node that knows somebody."""
-        _check_target(target)
-        return Replies(self._waiters, lambda found, end: self._hyper.operations.lookup(target, found, end).cancel)
+        key = check_target(target)
+        return Replies(self._waiters, lambda found, end: self._hyper.operations.lookup(key, found, end).cancel)
 
     def find_peer(self, key: bytes | str) -> Replies[PeerFound]:
         """The nodes that relay to a listening peer."""
@@ -36,35 +40,35 @@ class AskingBlock(NodeBlock):
 
     def find_node(self, target: bytes) -> Replies[Reply]:
         """The nodes on the way to ``target`` (32 bytes), and around it."""
-        _check_target(target)
+        key = check_target(target)
         return Replies(
-            self._waiters, lambda found, end: self._hyper.node.find_node(target, on_reply=found, on_end=end).cancel
+            self._waiters, lambda found, end: self._hyper.node.find_node(key, on_reply=found, on_end=end).cancel
         )
 
-    async def announce(self, target: bytes, key_pair: KeyPair, *, relays: Sequence[Address] = ()) -> Stored:
+    async def announce(self, target: bytes, key_pair: KeyPair, *, relays: Sequence[AnyAddress] = ()) -> Stored:
         """Store the key under ``target`` (32 bytes) at the closest nodes; they forget it after about 20 minutes.
 
         ``relays``: where a client should ask for the peer first, at most three. Raises `StorageError` when no node
         took it.
         """
-        _check_target(target)
-        operations = self._hyper.operations
-        return _stored(await self._ask(lambda done: operations.announce(target, key_pair, relays, done).cancel))
+        key, pair, addresses = check_target(target), check_key_pair(key_pair), _check_relays(relays)
+        return _stored(await self._ask(lambda done: self._hyper.operations.announce(key, pair, addresses, done).cancel))
 
     async def unannounce(self, target: bytes, key_pair: KeyPair) -> Stored:
         """Have the key removed from every node near ``target`` (32 bytes) that lists it."""
-        _check_target(target)
-        return await self._ask(lambda done: self._hyper.operations.unannounce(target, key_pair, done).cancel)
+        key, pair = check_target(target), check_key_pair(key_pair)
+        return await self._ask(lambda done: self._hyper.operations.unannounce(key, pair, done).cancel)
 
     async def immutable_put(self, value: bytes) -> bytes:
         """Store a value; gives the hash under which it is found. Raises `StorageError` when no node took it."""
-        _stored(await self._ask(lambda done: self._hyper.operations.immutable_put(value, done)))
-        return hash32(value)
+        data = check_bytes(value, "a stored value")
+        _stored(await self._ask(lambda done: self._hyper.operations.immutable_put(data, done)))
+        return hash32(data)
 
     async def immutable_get(self, target: bytes) -> bytes | None:
         """The value with this hash (32 bytes), or None."""
-        _check_target(target)
-        found: ImmutableFound | None = await self._ask(lambda done: self._hyper.operations.immutable_get(target, done))
+        key = check_target(target)
+        found: ImmutableFound | None = await self._ask(lambda done: self._hyper.operations.immutable_get(key, done))
         return None if found is None else found.value
 
     async def mutable_put(self, key_pair: KeyPair, value: bytes, *, seq: int = 0) -> Stored:
@@ -72,30 +76,32 @@ class AskingBlock(NodeBlock):
 
         Raises `StorageError` when no node took it, and says so when nodes hold the same or a higher ``seq``.
         """
-        return _stored(await self._ask(lambda done: self._hyper.operations.mutable_put(key_pair, value, seq, done)))
+        pair, data = check_key_pair(key_pair), check_bytes(value, "a stored value")
+        number = check_integer(seq, "seq", 0, MAX_SAFE_INTEGER)
+        return _stored(await self._ask(lambda done: self._hyper.operations.mutable_put(pair, data, number, done)))
 
     async def mutable_get(self, key: bytes | str, *, seq: int = 0, latest: bool = True) -> MutableValue | None:
         """The value with the highest sequence number from ``seq`` on, its signature verified; or None.
 
         Without ``latest``, the first that arrives.
         """
-        public_key = PublicKey.parse(key)
-        operations = self._hyper.operations
+        public_key, number = PublicKey.parse(key), check_integer(seq, "seq", 0, MAX_SAFE_INTEGER)
         found: MutableFound | None = await self._ask(
-            lambda done: operations.mutable_get(public_key, done, minimum_seq=seq, latest=latest)
+            lambda done: self._hyper.operations.mutable_get(public_key, done, minimum_seq=number, latest=latest)
         )
         return None if found is None else found.content
 
-    async def ping(self, address: Address | str) -> float | None:
+    async def ping(self, address: AnyAddress) -> float | None:
         """The round trip to a node in seconds; None when it does not answer within 4 s."""
-        to = Address.parse(address) if isinstance(address, str) else address
+        to = Address.of(address)
         reply: Reply | None = await self._ask(lambda done: self._hyper.node.ping(to, done))
         return None if reply is None else reply.rtt
 
 
-def _check_target(target: bytes) -> None:
-    if len(target) != 32:
-        raise ValueError(f"a target is 32 bytes, got {len(target)}: {bytes(target[:40])!r}")
+def _check_relays(relays: Sequence[AnyAddress]) -> list[Address]:
+    if not isinstance(relays, Sequence) or isinstance(relays, str):
+        raise TypeError(f"relays is a list of addresses, got {relays!r}")
+    return [Address.of(relay) for relay in relays]
 
 
 def _stored(stored: Stored) -> Stored:

@@ -9,15 +9,15 @@ import logging
 import random
 import time
 from contextlib import AsyncExitStack
-from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import trio
 
 from holepunch.address import Address
+from holepunch.arguments import check_host, check_port, check_texts
 from holepunch.core import SERVER
 from holepunch.endpoint import Endpoint
-from holepunch.keys import KeyPair, PublicKey
+from holepunch.keys import KeyPair, PublicKey, check_key_pair
 from holepunch.nat.stun import StunServer
 from holepunch.punch.environment import Environment, ProbeTable
 from holepunch.punch.limits import RandomPunchLimit
@@ -86,22 +86,19 @@ class NodeBlock:
         address, for a node that is to be a bootstrap node: it stores at once. ``stun_servers``: ``"host:port"``, asked
         for the own address besides DHT nodes; needed only where these are fewer than four. ``relay_through``: public
         keys of blind relays, for connections in both directions (see `holepunch.relay.choice.RelayPolicy` for
-        ``relay_policy``). Raises ``ValueError`` for what is malformed.
+        ``relay_policy``). Raises ``TypeError`` and ``ValueError`` for misuse.
         """
-        if isinstance(bootstrap, str):
-            raise TypeError(f"bootstrap is a list of strings, got one string: {bootstrap!r}; write [{bootstrap!r}]")
-        if not 0 <= port < 65536:
-            raise ValueError(f"a port is 0 (any free one) to 65535, got {port}")
-        self._hosts = tuple(BootstrapHost.parse(entry) for entry in bootstrap)
-        self._port = port
-        self.default_key_pair = key_pair or KeyPair.generate()
+        entries = check_texts(bootstrap, "bootstrap", "node.example.org:49737")
+        self._hosts = tuple(map(BootstrapHost.parse, entries))
+        self._port = check_port(port)
+        self.default_key_pair = KeyPair.generate() if key_pair is None else check_key_pair(key_pair)
         self._network = network or SystemNetwork()
         self._rng = rng or random.SystemRandom()
         self._ephemeral = ephemeral
         self._firewalled = firewalled
-        self._public_host = None if public_host is None else _check_host(public_host)
+        self._public_host = None if public_host is None else check_host(public_host, "public_host")
         self.relaying = RelayChoice.parse(relay_through, relay_policy)
-        self._endpoint = Endpoint(self._network, _check_host(host), self._rng)
+        self._endpoint = Endpoint(self._network, check_host(host), self._rng)
         self._surroundings = Surroundings(self._endpoint, parse_servers(stun_servers))
         self._hyper: HyperNode
         self._environment: Environment
@@ -382,10 +379,3 @@ class NodeBlock:
         self._waiters.check()
         self._endpoint.now()
         return await self._waiters.ask(lambda done, _: begin(done))
-
-
-def _check_host(host: str) -> str:
-    try:
-        return str(IPv4Address(host))
-    except ValueError:
-        raise ValueError(f"not an IPv4 address: {host!r}; a right one looks like '192.168.1.2', or '0.0.0.0'") from None

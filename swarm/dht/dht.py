@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from holepunch.keys import KeyPair, PublicKey
+from holepunch.keys import KeyPair, PublicKey, check_key_pair
 from holepunch.relay.choice import RelayChoice, RelayPolicy
 from swarm.dht.asking import AskingBlock
-from swarm.dht.listener import Listener, Listening, decide
+from swarm.dht.listener import Listener, Listening, decide, takes_topics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -46,7 +46,7 @@ class DHT(AskingBlock):
         """
         relaying = self.relaying.but(relay_through, relay_policy)
         public_key = PublicKey.parse(key)
-        pair = key_pair or self.default_key_pair
+        pair = self._pair(key_pair)
         if public_key == pair.public_key:
             raise ValueError("a DHT node does not connect to its own public key")
         await self.bootstrapped()
@@ -62,8 +62,8 @@ class DHT(AskingBlock):
         """
         from swarm.dht.relay import Relay  # few nodes are relays: not imported by the others
 
+        pair = self._pair(key_pair)
         await self.bootstrapped()
-        pair = key_pair or self.default_key_pair
         relay = Relay(
             pair.public_key, self._endpoint, self._nursery, limits, lambda: self._listeners.pop(pair.public_key, None)
         )
@@ -96,8 +96,10 @@ class DHT(AskingBlock):
         `BootstrapError`.
         """
         relaying = self.relaying.but(relay_through, relay_policy)
+        pair = self._pair(key_pair)
+        if allow is not None:
+            takes_topics(allow)  # before anything is sent
         await self.bootstrapped()
-        pair = key_pair or self.default_key_pair
         listener = Listener(pair.public_key, lambda: self._listeners.pop(pair.public_key, None))
         admit: Admit | None = None
         if allow is not None:
@@ -114,6 +116,9 @@ class DHT(AskingBlock):
             listener.close()
             raise
         return listener
+
+    def _pair(self, key_pair: KeyPair | None) -> KeyPair:
+        return self.default_key_pair if key_pair is None else check_key_pair(key_pair)
 
     def listening(
         self,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from swarm.membership import Membership
     from swarm.topic import Topic
 
-__all__ = ["Admit", "Listener", "Listening", "OnOutsider", "decide"]
+__all__ = ["Admit", "Listener", "Listening", "OnOutsider", "decide", "takes_topics"]
 
 logger = logging.getLogger(__name__)
 
@@ -177,6 +177,27 @@ class Listener:
         self._on_closed()
 
 
+def takes_topics(allow: Callable[..., bool | Awaitable[bool]]) -> bool:
+    """Whether ``allow`` wants the topics besides the key. Raises ``TypeError`` for what can be called with neither.
+
+    What has no signature, as some builtins, is called with the key alone.
+    """
+    right = "allow is called with a public key, or with a public key and the topics"
+    if not callable(allow):
+        raise TypeError(f"{right}; got {allow!r}")
+    try:
+        signature = inspect.signature(allow)
+    except ValueError:
+        return False
+    for arguments in ((b"", ()), (b"",)):
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            continue
+        return len(arguments) > 1
+    raise TypeError(f"{right}; {allow!r} takes {signature}")
+
+
 def decide(
     allow: Callable[..., bool | Awaitable[bool]], nursery: Background
 ) -> Callable[[Callable[[bool | None], None], PublicKey, Sequence[bytes]], None]:
@@ -184,14 +205,12 @@ def decide(
 
     ``allow`` takes the key, and the topics as well when it has a second parameter. It may be async.
     """
-    parameters = inspect.signature(allow).parameters.values()
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    takes_topics = len(positional) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    with_topics = takes_topics(allow)
 
     async def ask(answer: Callable[[bool | None], None], key: PublicKey, topics: Sequence[bytes]) -> None:
         verdict: bool | None = None
         try:
-            allowed = allow(key, topics) if takes_topics else allow(key)
+            allowed = allow(key, topics) if with_topics else allow(key)
             if inspect.isawaitable(allowed):
                 allowed = await allowed
             verdict = bool(allowed)

@@ -142,7 +142,7 @@ class Policy:
         rendezvous.sessions.append(session)
         try:
             session.refresh(server=server, client=client, limit=limit)
-        except ValueError:
+        except (TypeError, ValueError):
             rendezvous.sessions.remove(session)
             raise
         if len(rendezvous.sessions) == 1:

@@ -28,8 +28,8 @@ class HandshakeError(SwarmError):
 class Reason(Enum):
     """Why a connection did not come about, and what to do about it.
 
-    The names are HyperDHT's codes (its lib/errors.js), all of them; OFFLINE, NOT_CONFIRMED and REFUSED are our own. Some
-    end no dial here: misuse is a ``ValueError``, and use after the end ``trio.ClosedResourceError``.
+    The names are HyperDHT's codes (its lib/errors.js), all of them; OFFLINE, NOT_CONFIRMED and REFUSED are our own.
+    Some end no dial here: misuse is a ``ValueError``, and use after the end ``trio.ClosedResourceError``.
     """
 
     PEER_NOT_FOUND = (

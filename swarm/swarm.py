@@ -367,8 +367,9 @@ class Swarm:
 
     @property
     def peers(self) -> Mapping[bytes, PeerInfo]:
-        """What is known of each peer, by public key; a live view."""
-        return self._running().peers
+        """What is known of each peer, by public key; a live view. The last 256 whose dial failed, or whose connection
+        ended, are in it even when there is no reason to connect to them again."""
+        return self._running().seen_peers
 
     def stats(self) -> Stats:
         return self._running().stats()

@@ -12,7 +12,7 @@ import trio
 from holepunch.errors import DecodeError
 from holepunch.path import Path
 from holepunch.path.following import Following
-from holepunch.secure.secretstream import SecretStream
+from holepunch.secure.secretstream import EMPTY_FRAME, SecretStream
 from holepunch.udx import Event
 from holepunch.udx.stream import SEND_QUEUE
 
@@ -32,9 +32,11 @@ __all__ = ["CHUNK", "KEEP_ALIVE", "Direction", "SecureChannel"]
 CHUNK = 1 << 16
 """`send_all` cuts into frames of this size, and `receive_some` joins up to it."""
 KEEP_ALIVE = 5.0
-"""Seconds without an own write after which an empty frame is written (hyperdht's connection keep-alive)."""
+"""Seconds of silence after which an empty frame is written. Node's keep-alive counts its own silence only; here a frame
+of the peer's ends it too, since the ACK for it keeps the NATs' mappings open as well."""
 KEEP_ALIVE_STEP = 0.5
-"""Seconds that they are rounded down to."""
+"""Keep-alive times are rounded down to multiples of this many seconds, so that many idle streams share one wake-up. The
+side that dialled waits for one more: one frame then serves both."""
 OPEN_TIMEOUT = 10.0
 """Seconds for the peer's header frame to arrive after a path was found."""
 CLOSE_TIMEOUT = 15.0
@@ -99,7 +101,7 @@ class SecureChannel:
         self._closed = False
         self._eof_sent = False
         self._cause: BaseException | None = None
-        self._wrote_at = self._path_since = endpoint.now()
+        self._wrote_at = self._heard_at = self._path_since = endpoint.now()
         self._path = Path.to(raw.core.route[1], rtt=None, since=self._path_since) if raw.core.route else None
         self._timer: Entry
         self.relay: PublicKey | None = None
@@ -122,6 +124,8 @@ class SecureChannel:
             self._endpoint.touch(self._raw)
             self._on_event(Event.CLOSED)
             return
+        # before the header: the two sides may have taken different ways, and it comes from elsewhere then
+        self.follow_peer()
         self._send_header()
         self._endpoint.touch(self._raw)
         self._try_open()
@@ -203,7 +207,13 @@ class SecureChannel:
             self.on_decrypted()
         return frame
 
+    @property
+    def _nothing_there(self) -> bool:
+        return not (self._secret.buffered or self._raw.core.readable)
+
     def _decrypt_frame(self) -> bytes | None:
+        if self._nothing_there:
+            return None
         core = self._raw.core
         try:
             while True:
@@ -289,8 +299,12 @@ class SecureChannel:
     def _on_event(self, event: Event) -> None:
         match event:
             case Event.READABLE:
+                self._heard_at = self._endpoint.schedule.now
                 if not self._secret.opened:
                     self._try_open()
+                elif self._is_keep_alive():
+                    self._next_frame()
+                    return
                 self._receiving.wake()
             case Event.ENDED:
                 self._receiving.wake()
@@ -309,6 +323,10 @@ class SecureChannel:
                 self._wake()
                 self._tell_closed()
 
+    def _is_keep_alive(self) -> bool:
+        """What has arrived can only be an empty frame, which is nothing to wake anybody for."""
+        return self._raw.core.readable == EMPTY_FRAME and not self._secret.buffered
+
     def _tell_closed(self) -> None:
         tell, self.on_close = self.on_close, None
         if tell is not None:
@@ -320,8 +338,6 @@ class SecureChannel:
         if frame is not None:
             self._rest = frame
         if self._secret.opened:
-            if self.on_decrypted is None:
-                self.follow_peer()
             self._timer.cancel()
             self._timer = self._endpoint.schedule.after(KEEP_ALIVE, self._keep_alive)
             if self.on_open is not None:
@@ -350,8 +366,9 @@ class SecureChannel:
         self._timer = self._endpoint.schedule.at(self._keep_alive_at(), self._keep_alive)
 
     def _keep_alive_at(self) -> float:
-        """A little early, at the same moment for many streams: waking costs more than the frame."""
-        return (self._wrote_at + KEEP_ALIVE) // KEEP_ALIVE_STEP * KEEP_ALIVE_STEP
+        silent_since = max(self._wrote_at, self._heard_at)
+        patience = KEEP_ALIVE + KEEP_ALIVE_STEP if self.is_initiator else KEEP_ALIVE
+        return (silent_since + patience) // KEEP_ALIVE_STEP * KEEP_ALIVE_STEP
 
     def ping(self) -> None:
         """Write an empty frame: a peer that is gone is noticed within UDX's 13 s."""

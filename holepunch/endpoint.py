@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from holepunch.containment import Containment
 from holepunch.core import CLIENT, SERVER, Role, Schedule
 from holepunch.nursery import Background, hidden_nursery
 from holepunch.rawstreams import StreamTable
+from holepunch.reader import Reader
 from holepunch.sockets import SocketTable
 from holepunch.udx import peek, run_of_one_stream
 
@@ -23,14 +25,9 @@ if TYPE_CHECKING:
     from holepunch.address import Address
     from holepunch.core import Random
     from holepunch.rawstreams import RawStream
-    from holepunch.udp import Network, Received, UdpSocket
+    from holepunch.udp import Network, Received
 
 __all__ = ["Endpoint"]
-
-BATCHES = 4
-"""Batches taken out of a socket before anything else runs."""
-FULL_BATCH = 16
-"""Datagrams, or runs of them, in a batch after which more are likely to be there."""
 
 
 class Endpoint:
@@ -39,7 +36,8 @@ class Endpoint:
     def __init__(self, network: Network, host: str, rng: Random) -> None:
         self.schedule = Schedule()
         self.sockets = SocketTable(network, host)
-        self.streams = StreamTable(self.schedule, self.sockets, rng, self.wake_at)
+        self.containment = Containment()
+        self.streams = StreamTable(self.schedule, self.sockets, rng, self.wake_at, self.containment)
         self.network = network
         self.host = host
         self.on_datagram: Callable[[Role, memoryview, Address], bool] = lambda role, view, source: False
@@ -57,7 +55,9 @@ class Endpoint:
         """Bind both main sockets, and serve them until the block is left. Raises ``OSError`` when ``port`` is taken."""
         async with hidden_nursery() as nursery:
             self.schedule.now = trio.current_time()
-            self.sockets.on_open = lambda role, socket: nursery.start_soon(self._read, role, socket)
+            self.sockets.on_open = lambda role, socket: nursery.start_soon(
+                Reader(role, socket, self.streams, self._dispatch, self.now).run
+            )
             self.sockets.on_blocked = lambda role, socket: nursery.start_soon(self.sockets.drain_backlog, role, socket)
             try:
                 self.bind(port)
@@ -136,27 +136,6 @@ class Endpoint:
                 prepare()
                 self.streams.flush(raw, now)
 
-    async def _read(self, role: Role, socket: UdpSocket) -> None:
-        while True:
-            try:
-                await socket.wait_readable()
-                self._drain(role, socket)
-            except trio.ClosedResourceError:
-                return
-
-    def _drain(self, role: Role, socket: UdpSocket) -> None:
-        """Hand out what has arrived, at most `BATCHES`; then let each stream that got something answer once."""
-        now = self.now()
-        touched: dict[int, RawStream] = {}
-        for _ in range(BATCHES):
-            drained = socket.receive()
-            for received in drained:
-                self._dispatch(role, received, now, touched)
-            if len(drained) < FULL_BATCH:
-                break
-        for raw in touched.values():
-            self.streams.flush(raw, now)
-
     def _dispatch(self, role: Role, received: Received, now: float, touched: dict[int, RawStream]) -> None:
         view, segment, source = received
         stream_id = peek(view)
@@ -169,7 +148,12 @@ class Endpoint:
             raw = self.streams.receive(stream_id, received, role, now)
             if raw is not None:
                 touched[stream_id] = raw
-        elif len(view) == 1:
+        else:
+            self.containment.attempt(self._hand_over, role, view, source)
+
+    def _hand_over(self, role: Role, view: memoryview, source: Address) -> None:
+        """A datagram that is no stream's."""
+        if len(view) == 1:
             self.on_probe(role, source)
         elif not self.on_datagram(role, view, source):
             self.on_stun(role, view, source)

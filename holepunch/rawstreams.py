@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from holepunch.core import CLIENT, SERVER, Role
+from holepunch.nursery import InternalError
 from holepunch.udx import Event, UdxStream
 from holepunch.udx.linger import LINGER_TIME
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from holepunch.address import Address
+    from holepunch.containment import Containment
     from holepunch.core import Random, Schedule
     from holepunch.relay.forwarding import Leg
     from holepunch.sockets import SocketTable
@@ -58,13 +60,24 @@ class RawStream:
 
 
 class StreamTable:
-    """The UDX streams by their local id. Implements what dialling and accepting call `Streams`."""
+    """The UDX streams by their local id. Implements what dialling and accepting call `Streams`.
 
-    def __init__(self, schedule: Schedule, sockets: SocketTable, rng: Random, wake_at: Callable[[float], None]) -> None:
+    A bug that one of them meets while it receives, sends or expires ends that one.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        sockets: SocketTable,
+        rng: Random,
+        wake_at: Callable[[float], None],
+        containment: Containment,
+    ) -> None:
         self._schedule = schedule
         self._sockets = sockets
         self._rng = rng
         self._wake_at = wake_at
+        self._containment = containment
         self._streams: dict[int, RawStream] = {}
         self._lingering: dict[int, Linger] = {}
         self._legs: dict[int, Leg] = {}
@@ -105,20 +118,18 @@ class StreamTable:
 
     def receive(self, stream_id: int, received: Received, role: Role, now: float) -> RawStream | None:
         """One run for one stream. None: the id is not ours, and the run is somebody else's."""
-        view, segment, source = received
         raw = self._streams.get(stream_id)
         if raw is None:
-            leg = self._legs.get(stream_id)
-            if leg is not None:
-                transmit = leg.forward(received, role, now)
-                if transmit is not None:
-                    self._sockets.transmit(transmit)
-                return None
-            linger = self._lingering.get(stream_id)
-            if linger is not None:
-                for transmit in linger.receive(view, segment, (role, source)):
-                    self._sockets.transmit(transmit)
+            self._containment.attempt(self._receive_for_others, stream_id, received, role, now)
             return None
+        try:
+            self._receive(raw, received, role, now)
+        except Exception as bug:  # whatever it is: nobody expects it
+            self._abandon(raw, bug)
+        return raw
+
+    def _receive(self, raw: RawStream, received: Received, role: Role, now: float) -> None:
+        view, segment, source = received
         watch, route = raw.watch, raw.core.route
         if watch is None and route is not None and route[0] == role and route[1] != source:
             watch = raw.follow
@@ -126,11 +137,21 @@ class StreamTable:
             if not watch.before(view, segment, (role, source)):
                 raw.core.receive(view, segment, (role, source), now)
                 watch.after((role, source))
-            return raw
-        if (route is None or route[0] != role) and not raw.on_traffic(role, source):
-            return raw
-        raw.core.receive(view, segment, (role, source), now)
-        return raw
+        elif (route is not None and route[0] == role) or raw.on_traffic(role, source):
+            raw.core.receive(view, segment, (role, source), now)
+
+    def _receive_for_others(self, stream_id: int, received: Received, role: Role, now: float) -> None:
+        view, segment, source = received
+        leg = self._legs.get(stream_id)
+        if leg is not None:
+            transmit = leg.forward(received, role, now)
+            if transmit is not None:
+                self._sockets.transmit(transmit)
+            return
+        linger = self._lingering.get(stream_id)
+        if linger is not None:
+            for transmit in linger.receive(view, segment, (role, source)):
+                self._sockets.transmit(transmit)
 
     # streams of others, as `holepunch.relay.server` wants them forwarded
 
@@ -149,20 +170,18 @@ class StreamTable:
 
     def flush(self, raw: RawStream, now: float) -> None:
         """Drain the core after a change: what it sends, what it reports, when it wants to be looked at again."""
+        try:
+            self._flush(raw, now)
+        except Exception as bug:
+            self._abandon(raw, bug)
+
+    def _flush(self, raw: RawStream, now: float) -> None:
         core = raw.core
         core.flush(now)
         if core.transmits:
-            transmits, core.transmits = core.transmits, []
-            transmit = self._sockets.transmit
-            for run in transmits:
-                transmit(run)
+            self._send(core)
         if core.events:
-            events, core.events = core.events, []
-            for event in events:
-                if event is Event.DRAINED:
-                    self._settle(raw)
-                if raw.on_event is not None:
-                    raw.on_event(event)
+            self._tell(raw)
         if core.closed:
             if raw.on_event is not None:  # else whoever opened it still has to hear of that, or to discard it
                 self._retire(raw)
@@ -173,6 +192,41 @@ class StreamTable:
             self._count += 1
             heapq.heappush(self._heap, (deadline, self._count, raw))
             self._wake_at(deadline)
+
+    def report(self, raw: RawStream) -> None:
+        """Tell what has arrived, and no more: `flush` must follow."""
+        try:
+            raw.core.report()
+            self._tell(raw)
+        except Exception as bug:
+            self._abandon(raw, bug)
+
+    def _tell(self, raw: RawStream) -> None:
+        events, raw.core.events = raw.core.events, []
+        for event in events:
+            if event is Event.DRAINED:
+                self._settle(raw)
+            if raw.on_event is not None:
+                raw.on_event(event)
+
+    def _send(self, core: UdxStream) -> None:
+        transmits, core.transmits = core.transmits, []
+        transmit = self._sockets.transmit
+        for run in transmits:
+            transmit(run)
+
+    def _abandon(self, raw: RawStream, bug: Exception) -> None:
+        """A bug has left the stream in any state: destroy it, and tell its owner, as far as that still works."""
+        self._containment.note(bug)
+        error = InternalError("a bug of this library ended the stream; the log has its traceback")
+        error.__cause__ = bug
+        core = raw.core
+        self._containment.attempt(core.destroy, error)
+        self._containment.attempt(self._send, core)
+        core.events.clear()
+        if raw.on_event is not None:
+            self._containment.attempt(raw.on_event, Event.CLOSED)
+            self._retire(raw)
 
     @property
     def ending(self) -> int:
@@ -216,8 +270,11 @@ class StreamTable:
             if at != raw.armed or raw.core.closed:
                 continue
             raw.armed = math.inf
-            if raw.core.deadline() <= now:
-                raw.core.expire(now)
+            try:
+                if raw.core.deadline() <= now:
+                    raw.core.expire(now)
+            except Exception as bug:
+                self._abandon(raw, bug)
             self.flush(raw, now)
 
     def destroy_all(self, now: float) -> None:

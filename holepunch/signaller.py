@@ -145,3 +145,9 @@ class Receptionist(Protocol):
         self, relays: Sequence[RelayInfo], addresses: Sequence[Address], is_relay: Callable[[Address], bool]
     ) -> None:
         """A new announce cycle ended: what to tell clients, and which sources count as own relays from now on."""
+
+    def suspend(self) -> None:
+        """This node leaves the network: drop what is under way, its sockets and timers, and begin nothing."""
+
+    def resume(self) -> None:
+        """It is back."""

@@ -29,7 +29,7 @@ class SocketTable:
         self._network = network
         self._host = host
         self._sockets: dict[Role, UdpSocket] = {}
-        self._backlogs: dict[Role, deque[tuple[bytes, int, Address]]] = {}
+        self._backlogs: dict[Role, deque[tuple[bytes, int, Address, bool]]] = {}
         self._next_role = CLIENT + 1
         self.on_open: Callable[[Role, UdpSocket], None]
         self.on_blocked: Callable[[Role, UdpSocket], None]
@@ -72,18 +72,18 @@ class SocketTable:
 
     def transmit(self, transmit: Transmit) -> None:
         """Send a run of datagrams; what the kernel has no room for waits, in order, up to `BACKLOG`."""
-        role, to, buffers, segment = transmit
+        role, to, buffers, segment, fragment = transmit
         socket = self._sockets.get(role)
         if socket is None:
             return
         backlog = self._backlogs.get(role)
-        if backlog is None and socket.send_segments(buffers, segment, to):
+        if backlog is None and socket.send_segments(buffers, segment, to, fragment):
             return
         if backlog is None:
             backlog = self._backlogs[role] = deque()
             self.on_blocked(role, socket)
-        if sum(len(run) for run, _, _ in backlog) < BACKLOG:
-            backlog.append((b"".join(buffers), segment, to))
+        if sum(len(run) for run, *_ in backlog) < BACKLOG:
+            backlog.append((b"".join(buffers), segment, to, fragment))
 
     async def drain_backlog(self, role: Role, socket: UdpSocket) -> None:
         """Send what waits, as the kernel makes room."""
@@ -94,8 +94,8 @@ class SocketTable:
                 return
             backlog = self._backlogs.get(role)
             while backlog:
-                run, segment, to = backlog[0]
-                if not socket.send_segments((run,), segment, to):
+                run, segment, to, fragment = backlog[0]
+                if not socket.send_segments((run,), segment, to, fragment):
                     break
                 backlog.popleft()
             else:

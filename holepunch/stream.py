@@ -5,7 +5,6 @@ It owns no task and no timer. It knows no DHT and no topic.
 
 from __future__ import annotations
 
-import math
 from operator import index
 from typing import TYPE_CHECKING
 
@@ -44,17 +43,28 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         """
         with self._sending:
             await self._before_sending()
-            core = self._raw.core
             size = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
-            if 0 < size <= SMALL and core.deadline() < math.inf and core.writable > 0:
-                self._join(data)
-                await self._pace(size)
+            if size > SMALL:
+                view = memoryview(data).cast("B")
+                for start in range(0, size, CHUNK):
+                    await self._write_frame(view[start : start + CHUNK])
                 return
-            view = memoryview(data).cast("B")
-            for start in range(0, len(view), CHUNK):
-                await self._write_frame(view[start : start + CHUNK])
-            if not view:
-                await self._pace(0)
+            core = self._raw.core
+            if core.writable <= 0:
+                await self._wait_writable()
+            if size and core.idle and not self._unsealed:
+                self._write_at_once(data)
+            elif size:
+                self._join(data)
+            self._since_yield += size
+            if self._since_yield >= self._yield_after:
+                await self._yield()
+
+    def _write_at_once(self, data: Buffer) -> None:
+        endpoint = self._endpoint
+        self._raw.core.write(self._secret.encrypt(data))
+        self._wrote_at = endpoint.schedule.now
+        endpoint.touch(self._raw)
 
     def _join(self, data: Buffer) -> None:
         """Something is under way, so this one may wait for others, until the running task yields: a frame for all of
@@ -120,16 +130,19 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         core = self._raw.core
         if core.writable <= 0:
             await self._wait_writable()
+        idle = core.idle
         self._seal()
         core.write(self._secret.encrypt(data))
         self._wrote_at = self._endpoint.schedule.now
         # at once when nothing is under way, for the round trip, or when the queue is full; else with what follows:
         # the fewer times it is cut into packets, the fewer short batches
-        if core.deadline() == math.inf or core.writable <= 0:
+        if idle or core.writable <= 0:
             self._endpoint.touch(self._raw)
         else:
             self._endpoint.touch_soon(self._raw, self._seal)
-        await self._pace(len(data))
+        self._since_yield += len(data)
+        if self._since_yield >= self._yield_after:
+            await self._yield()
 
     async def _wait_writable(self) -> None:
         while self._raw.core.writable <= 0:
@@ -138,11 +151,9 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
                 raise trio.ClosedResourceError("this side closed the stream")
             self._raise_if_broken()
 
-    async def _pace(self, size: int) -> None:
-        self._since_yield += size
-        if self._since_yield >= self._yield_after:
-            self._since_yield = 0
-            await trio.lowlevel.checkpoint()
+    async def _yield(self) -> None:
+        self._since_yield = 0
+        await trio.lowlevel.checkpoint()
 
     def limit_frames(self, size: int) -> None:
         """Take no frame above ``size`` bytes from the peer: it would be kept until it is whole."""
@@ -212,6 +223,8 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
 
     def _join_small(self, first: bytes) -> bytes:
         """One wake-up takes all that is there, up to `CHUNK`."""
+        if self._nothing_there:
+            return first
         size = len(first)
         parts = [first]
         while size < CHUNK:

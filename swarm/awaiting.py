@@ -55,6 +55,11 @@ class Waiters:
         self._open: set[Outcome[Any]] = set()
         self.closed = False
 
+    @property
+    def waiting(self) -> int:
+        """How many answers are waited for."""
+        return len(self._open)
+
     def check(self) -> None:
         """Raise ``trio.ClosedResourceError`` once the block was left."""
         if self.closed:
@@ -63,13 +68,14 @@ class Waiters:
     async def ask(self, begin: Callable[[Callable[[T], None], Callable[[BaseException], None]], Cancel | None]) -> T:
         """Begin something and wait for its answer. Cancelled: it is cancelled too.
 
-        ``begin`` gets what to call with the answer, and what to call with an error instead.
+        ``begin`` gets what to call with the answer, and what to call with an error instead. What it raises comes out.
         """
         self.check()
         outcome: Outcome[T] = Outcome()
-        self._open.add(outcome)
-        cancel = begin(outcome.set, outcome.fail)
+        cancel: Cancel | None = None
         try:
+            self._open.add(outcome)
+            cancel = begin(outcome.set, outcome.fail)
             return await outcome.wait()
         except BaseException:
             if cancel is not None:

@@ -22,6 +22,12 @@ class Connection(ControlledStream):
     tags: frozenset[bytes] = frozenset()
     """What the peer has shown of its own topics: see `swarm.membership`."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether this side closed it, or it ended and everything that came before has been received."""
+        unread = self._rest or self._raw.core.readable or self._secret.buffered
+        return self._closed or self._cause is not None or (self.is_closed and not unread)
+
     def messages(self) -> MessageChannel:
         """The same connection as a channel of Python objects in msgpack, one frame each."""
         return MessageChannel(self)

@@ -52,6 +52,8 @@ class Discovery:
         neither mode is left, ``RuntimeError`` after `leave`.
         """
         self._swarm._turn()
+        if server:
+            self._swarm._check_own_key()
         self._session.refresh(server=server, client=client, limit=limit)
         return await self.flushed()
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from holepunch.errors import Attempt, ConnectError, Reason
+from holepunch.keys import PublicKey
+from swarm.dht.events import Event as NodeEvent
 from swarm.errors import NotAMember
 from swarm.policy.events import ConnectionOpened, DialFailed, PeerFound
 from swarm.sharing import Sharing
 
 if TYPE_CHECKING:
     from holepunch.address import Address
-    from holepunch.keys import KeyPair, PublicKey
+    from holepunch.core import Entry
+    from holepunch.keys import KeyPair
     from swarm.connection import Connection
     from swarm.dht.announcement import Announcement, PeersFound, Stored
     from swarm.dht.dht import DHT
@@ -36,8 +39,18 @@ __all__ = ["Ask", "Driver"]
 
 logger = logging.getLogger(__name__)
 
+UNPROVEN_BAN = 60.0
+"""Seconds that a peer is banned for what may be an old message of its: long enough that an outsider which dials again
+and again costs little, short enough for one that has become a member since."""
+
 Ask = Callable[[Callable[[bool | None], None], "PublicKey", Sequence["Topic"]], None]
 """Puts a question to the application, which answers through the callable."""
+
+
+class Deliver(Protocol):
+    """Hands a connection to the application; False when that takes no more. ``wanted``: it has asked for this peer."""
+
+    def __call__(self, connection: Connection, *, wanted: bool) -> bool: ...
 
 
 class TopicSearch:
@@ -66,13 +79,12 @@ class Driver:
         dht: DHT,
         key_pair: KeyPair,
         ask: Ask,
-        deliver: Callable[[Connection], bool],
+        deliver: Deliver,
         emit: Callable[[Event], None],
         membership: Membership,
         state: State | None = None,
     ) -> None:
-        """``deliver`` hands a connection to the application; False when it takes no more. ``state``: what earlier runs
-        left, and this one is to leave."""
+        """``state``: what earlier runs left, and this one is to leave."""
         self._dht = dht
         self._key_pair = key_pair
         self._ask = ask
@@ -84,8 +96,26 @@ class Driver:
         self._dials: dict[int, Dialling] = {}
         self._connections: dict[int, Connection] = {}
         self._listening: Listening | None = None
+        self._online = True
+        self._renewal: Entry | None = None
         self._announced = False
+        self._stays = False
         self._when_announced: list[Callable[[], None]] = []
+
+    # -- the network -------------------------------------------------------------------------------------------------
+
+    def on_node_event(self, event: NodeEvent) -> None:
+        came_online, self._online = self._dht.online and not self._online, self._dht.online
+        if event is NodeEvent.WAKE_UP:
+            self._renew(self.policy.woke_up)
+        elif event is NodeEvent.NETWORK_CHANGE or came_online:
+            self._renew(self.policy.network_changed)
+
+    def _renew(self, begin: Callable[[], None]) -> None:
+        """However many events tell of one change, the last of them counts: topics are announced anew once."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+        self._renewal = self._dht.schedule.after(0, begin)
 
     # -- connections -------------------------------------------------------------------------------------------------
 
@@ -129,7 +159,14 @@ class Driver:
         del self._dials[link]
         self.policy.dial_failed(link, error)
         if isinstance(error.__cause__, NotAMember):
-            self.policy.ban(error.attempt.remote_public_key, str(error.__cause__))
+            self._on_outsider(PublicKey(error.attempt.remote_public_key), str(error.__cause__), True)
+
+    def _on_outsider(self, public_key: PublicKey, why: str, now: bool) -> None:
+        """See `swarm.dht.listener.OnOutsider`."""
+        if now:
+            self.policy.ban(public_key, why)
+        elif self.policy.connection(public_key) is None:  # who is connected has proven it
+            self.policy.ban(public_key, why, UNPROVEN_BAN)
 
     def _on_accepted(self, connection: Connection) -> None:
         link = self.policy.new_link()
@@ -171,7 +208,7 @@ class Driver:
 
     def deliver(self, link: int, peer: PeerInfo) -> None:
         connection = self._connections[link]
-        if not self._deliver(connection):
+        if not self._deliver(connection, wanted=peer.explicit):
             logger.warning("closing a connection of %s: nobody takes the ones that wait", peer.public_key)
             self._dht.schedule.after(0, connection.destroy)  # an effect never calls back into the policy
 
@@ -214,7 +251,8 @@ class Driver:
     # -- the own key -------------------------------------------------------------------------------------------------
 
     def listen(self, then: Callable[[], None]) -> None:
-        """Accept connections, and call back once the own key is announced; at once if it is."""
+        """Accept connections, and call back once the own key is announced, at once if it is; or when `stop_listening`
+        comes first."""
         if self._announced:
             then()
             return
@@ -226,11 +264,26 @@ class Driver:
                 self.policy.admit,
                 self._on_announced,
                 membership=self._membership,
-                on_outsider=self.policy.ban,
+                on_outsider=self._on_outsider,
             )
+
+    def stay_listening(self, then: Callable[[bool], None]) -> None:
+        """As `listen`, until the end and whatever topics there are. False: the swarm is suspended."""
+        self._stays = True
+        if self.policy.suspended:
+            then(False)
+        else:
+            self.listen(lambda: then(self._announced))
+
+    def resume(self) -> None:
+        if self._stays:
+            self.listen(lambda: None)
 
     def _on_announced(self) -> None:
         self._announced = True
+        self._tell_announced()
+
+    def _tell_announced(self) -> None:
         waiting, self._when_announced = self._when_announced, []
         for then in waiting:
             then()
@@ -238,7 +291,7 @@ class Driver:
     def stop_listening(self, on_end: Callable[[], None]) -> None:
         listening, self._listening = self._listening, None
         self._announced = False
-        self._when_announced.clear()
+        self._tell_announced()
         if listening is None:
             on_end()
         else:

@@ -15,18 +15,26 @@ __all__ = ["BootstrapError", "NotAMember", "StorageError"]
 
 
 class BootstrapError(SwarmError):
-    """No bootstrap node answered. ``addresses`` were asked, from ``local_addresses``."""
+    """No bootstrap node answered."""
 
-    def __init__(self, addresses: Sequence[str], local_addresses: Sequence[Address]) -> None:
+    def __init__(
+        self, addresses: Sequence[str], local_addresses: Sequence[Address], unresolved: Sequence[str] = ()
+    ) -> None:
         self.addresses = tuple(addresses)
+        """What was tried: each bootstrap node as it was given, then the addresses that were asked, those that names
+        resolved to and those remembered from an earlier run among them."""
         self.local_addresses = tuple(local_addresses)
-        super().__init__(self.addresses, self.local_addresses)
+        """This side's, from which they were asked."""
+        self.unresolved = tuple(unresolved)
+        """Those of the bootstrap nodes whose name DNS gave no address for."""
+        super().__init__(self.addresses, self.local_addresses, self.unresolved)
 
     def __str__(self) -> str:
         asked = ", ".join(self.addresses) or "none were given"
         local = ", ".join(map(str, self.local_addresses)) or "no local address"
+        unresolved = f"; does not resolve: {', '.join(self.unresolved)}" if self.unresolved else ""
         return (
-            f"no bootstrap node answered (asked: {asked}; from: {local}). "
+            f"no bootstrap node answered (asked: {asked}{unresolved}; from: {local}). "
             "Is this host online, and does its firewall let UDP out?"
         )
 

@@ -44,7 +44,7 @@ class MessageChannel(trio.abc.Channel[Any]):
             raise self._broken(ValueError(f"a message of {len(frame)} bytes, at most {MAX_MESSAGE} are accepted"))
         try:
             return msgpack.unpackb(frame, raw=False, strict_map_key=False)
-        except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:  # TypeError: a list as a key
             raise self._broken(error) from error
 
     def _broken(self, error: Exception) -> trio.BrokenResourceError:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Proving"]
 
 PROOF_TIMEOUT = 10.0
-"""Seconds, as for the header of any stream."""
+"""Seconds for the peer's header and its proof, as for the header of any stream."""
 
 KNOCK = 0.25
 """Seconds between packets to a peer that was not heard yet: they are not repeated by themselves."""
@@ -53,7 +53,7 @@ class Proving:
             connection.destroy(NotAMember("the peer has no secret"))
             self._on_failed(connection.cause)
             return
-        self._timer = self._schedule.after(PROOF_TIMEOUT, self._never_proven)
+        self._timer = self._schedule.after(PROOF_TIMEOUT, self._not_proven)
         connection.on_open = self._check
         connection.on_close = self._closed
         connection.on_controls(self._on_control)
@@ -97,8 +97,16 @@ class Proving:
         self._end()
         self._on_failed(self._connection.cause)
 
-    def _never_proven(self) -> None:
-        self._connection.destroy(NotAMember(f"the peer did not prove the secret within {PROOF_TIMEOUT:g} s"))
+    def _not_proven(self) -> None:
+        """Silence is no wrong proof: a member whose host fell asleep, whose dial was cancelled, or whose first message
+        somebody repeats looks the same as who has nothing to say. But before anything else a member says its proof."""
+        connection = self._connection
+        if not connection.opened:
+            connection.destroy(TimeoutError(f"the peer's header did not arrive within {PROOF_TIMEOUT:g} s"))
+        elif connection.message_bytes[0] == 0:
+            connection.destroy(TimeoutError(f"the peer did not prove the secret within {PROOF_TIMEOUT:g} s"))
+        else:
+            connection.destroy(NotAMember("the peer said something else than a proof of the secret"))
 
     def _end(self) -> None:
         self._timer.cancel()

@@ -71,6 +71,8 @@ class NodeStats:
     requests_in_flight: int
     responses_total: int
     timeouts_total: int
+    bugs_total: int
+    """Bugs of this library that were met, each of which ended one stream, or lost one datagram. The log has them."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

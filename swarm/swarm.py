@@ -5,7 +5,6 @@ A thin shell: what is decided is in `swarm.policy`, what is done about it in `sw
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 from contextlib import AsyncExitStack
@@ -19,7 +18,6 @@ from swarm.arrivals import Arrivals
 from swarm.awaiting import Waiters
 from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP
 from swarm.dht.dht import DHT
-from swarm.dht.events import Event as NodeEvent
 from swarm.dht.listener import decide, takes_topics
 from swarm.discovery import Discovery
 from swarm.driver import Driver
@@ -27,6 +25,7 @@ from swarm.eventstream import EventStreams
 from swarm.membership import Membership, check_secret
 from swarm.policy.context import MAX_PARALLEL, MAX_PEERS, Limits
 from swarm.policy.policy import Policy
+from swarm.serving import serve
 from swarm.state import State
 from swarm.topic import Topic
 
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
     from swarm.stats import Stats
 
 __all__ = ["Swarm"]
-
-logger = logging.getLogger(__name__)
 
 FAREWELL = 1.0
 """Seconds at the end of the block for unannouncing."""
@@ -136,6 +133,8 @@ class Swarm:
             self.dht, self._key_pair, self._ask, self._arrivals.put, self._events.emit, membership, self._state
         )
         self._policy: Policy | None = None
+        self._resting = trio.Lock()
+        self._suspended = False
         self._stack = AsyncExitStack()
         self._nursery: Background
 
@@ -157,12 +156,13 @@ class Swarm:
                 limits=self._limits,
                 asks=self._allow is not None,
                 has_relay=bool(self.dht.relaying.keys),
+                turn=self.dht.turn,
             )
             self._driver.begin(self._policy)
-            self.dht.subscribe(self._on_node_event)
+            self.dht.subscribe(self._driver.on_node_event)
             if self._state is not None:
                 self._nursery.start_soon(self._state.keep, self.dht.heard_nodes)
-            self._decide = decide(self._allow, self._nursery) if self._allow is not None else None
+            self._decide = decide(self._allow, self._nursery, self.dht.turn) if self._allow is not None else None
             self._stack = stack.pop_all()
         return self
 
@@ -213,26 +213,29 @@ class Swarm:
         """Likewise, for what merely ends."""
         await self._flag(lambda done: begin(lambda: done(True)))
 
-    def _on_node_event(self, event: NodeEvent) -> None:
-        policy = self._running()
-        if event is NodeEvent.WAKE_UP:
-            policy.woke_up()
-        elif event is NodeEvent.NETWORK_CHANGE or (event is NodeEvent.NETWORK_UPDATE and self.dht.online):
-            policy.network_changed()
-
     async def suspend(self) -> None:
         """Leave the network for a while: unannounce, destroy every connection, close the sockets. Dial and accept
-        nothing until `resume`."""
-        policy = self._turn()
-        await self._end(policy.suspend)
-        await self._end(self._driver.stop_listening)
-        await self.dht.suspend()
+        nothing until `resume`. A swarm that is suspended stays so."""
+        self._turn()
+        async with self._resting:
+            policy = self._turn()
+            if self._suspended:
+                return
+            await self._end(policy.suspend)
+            await self._end(self._driver.stop_listening)
+            await self.dht.suspend()
+            self._suspended = True
 
     async def resume(self) -> None:
-        """Come back: bind again, announce and look up every topic, dial its peers."""
+        """Come back: bind again, announce and look up every topic, dial its peers. After a `suspend` in progress; one
+        that was cancelled is taken back."""
         self._turn()
-        await self.dht.resume()
-        self._turn().resume()
+        async with self._resting:
+            self._turn()
+            await self.dht.resume()
+            self._suspended = False
+            self._turn().resume()
+            self._driver.resume()
 
     # -- topics and peers --------------------------------------------------------------------------------------------
 
@@ -249,6 +252,8 @@ class Swarm:
         parsed = Topic.parse(topic)
         if self._policy is None or self._waiters.closed:
             raise RuntimeError("join inside the block: `async with Swarm() as swarm: swarm.join(...)`")
+        if server:
+            self._check_own_key()
         session = self._turn().join(parsed, server=server, client=client, limit=limit)
         if client:
             self._driver.recall(parsed)
@@ -259,6 +264,24 @@ class Swarm:
         parsed = Topic.parse(topic)
         policy = self._turn()
         await self._end(lambda done: policy.leave(parsed, done))
+
+    async def listen(self) -> bool:
+        """Accept connections to the own key until the end of the block, whatever topics there are, so that others may
+        `connect` to it. (A topic joined as server does the same while it is joined.)
+
+        True once the key is announced; False when the swarm is suspended: then it is as soon as it comes back. Raises
+        `BootstrapError` when no bootstrap node answers, and ``ValueError`` when `DHT.listen` took the key.
+        """
+        self._turn()
+        self._check_own_key()
+        return await self._flushed(self._driver.stay_listening)
+
+    def _check_own_key(self) -> None:
+        if self.dht.has_listener(self.public_key):
+            raise ValueError(
+                f"swarm.dht.listen() has taken the swarm's own key, {self.public_key}: close that listener; "
+                "Swarm.listen() accepts connections to the key without a topic"
+            )
 
     def join_peer(self, key: bytes | str) -> None:
         """Connect to this peer, and again whenever the connection is lost, until `leave_peer`."""
@@ -325,28 +348,7 @@ class Swarm:
         A connection that its handler leaves open is closed after it. An error in a handler is logged and ends that
         connection only; with ``strict`` it ends `serve`, as trio's nurseries do.
         """
-        async with trio.open_nursery() as nursery:
-            task_status.started()
-            async for connection in self:
-                nursery.start_soon(self._handle, handler, connection, strict)
-
-    async def _handle(
-        self, handler: Callable[[Connection], Awaitable[object]], connection: Connection, strict: bool
-    ) -> None:
-        try:
-            async with connection:
-                await handler(connection)
-        except Exception as error:
-            if strict:
-                raise
-            lost = isinstance(error, trio.BrokenResourceError)
-            logger.log(
-                logging.INFO if lost else logging.ERROR,
-                "the handler of a connection with %s failed: %s",
-                connection.remote_public_key,
-                error,
-                exc_info=None if lost else error,
-            )
+        await serve(self, handler, strict, task_status)
 
     @property
     def connections(self) -> tuple[Connection, ...]:

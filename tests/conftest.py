@@ -1,4 +1,4 @@
-"""What holds for every test: it leaves no file descriptor, socket or task behind.
+"""What holds for every test: it leaves no file descriptor, socket or task behind, and no bug was contained meanwhile.
 
 A test marked ``private_network("COMMAND", ...)`` runs in a network namespace of its own, with the loopback interface
 and what the commands add to it. One marked ``virtual_time`` runs, with its fixtures, on a clock that takes no time.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import os
 import subprocess
 import sys
@@ -83,6 +84,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             hypothesis.inner_test = _leaves_no_task(hypothesis.inner_test)
         elif inspect.iscoroutinefunction(item.obj):
             item.obj = _leaves_no_task(item.obj)
+
+
+# -- bugs that an endpoint survives ----------------------------------------------------------------------------------
+
+
+class _Collected(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.bugs: list[BaseException] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        assert record.exc_info is not None
+        assert record.exc_info[1] is not None
+        self.bugs.append(record.exc_info[1])
+
+
+@pytest.fixture(autouse=True)
+def contained_bugs() -> Iterator[list[BaseException]]:
+    """What `holepunch.containment` reported. A test that wants a bug takes it out of the list; others fail by it."""
+    logger = logging.getLogger("holepunch.containment")
+    collected = _Collected()
+    logger.addHandler(collected)
+    yield collected.bugs
+    logger.removeHandler(collected)
+    if collected.bugs:
+        raise BaseExceptionGroup("bugs that ended a stream or lost a datagram", collected.bugs)
 
 
 # -- private networks ------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from holepunch.channel import CHUNK
-from holepunch.core import SERVER
+from holepunch.core import SERVER, Role
 from holepunch.endpoint import Endpoint
 from holepunch.keys import KeyPair
 from holepunch.secure.noise import Handshake
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["connected", "stream_pair"]
 
 
-def connected(a: Endpoint, b: Endpoint, *, yield_after: int = CHUNK) -> tuple[EncryptedStream, EncryptedStream]:
-    """A stream from ``a`` to ``b``, both ends started."""
+def connected(
+    a: Endpoint, b: Endpoint, *, yield_after: int = CHUNK, b_sends_to: Role = SERVER
+) -> tuple[EncryptedStream, EncryptedStream]:
+    """A stream from ``a`` to ``b``, both ends started. ``b_sends_to``: the socket of ``a`` that ``b`` takes for its."""
     rng = random.Random(1)
     keys = [KeyPair.from_seed(bytes([n]) * 32) for n in (1, 2, 3, 4)]
     dialler = Handshake("IK", True, keys[0], keys[1].public_key, b"", keys[2])
@@ -32,9 +34,9 @@ def connected(a: Endpoint, b: Endpoint, *, yield_after: int = CHUNK) -> tuple[En
     dialler.read(server.write())
     ids = [endpoint.streams.open(lambda role, source: False) for endpoint in (a, b)]
     streams = []
-    for own, other, handshake, n in ((a, b, dialler, 0), (b, a, server, 1)):
+    for own, other, handshake, n, role in ((a, b, dialler, 0, SERVER), (b, a, server, 1, b_sends_to)):
         own.now()
-        own.streams.connect(ids[n], SERVER, other.sockets.local_address(SERVER), ids[1 - n])
+        own.streams.connect(ids[n], SERVER, other.sockets.local_address(role), ids[1 - n])
         streams.append(EncryptedStream(own, own.streams[ids[n]], handshake.session, rng, yield_after=yield_after))
     for stream in streams:
         stream.start()
@@ -43,7 +45,7 @@ def connected(a: Endpoint, b: Endpoint, *, yield_after: int = CHUNK) -> tuple[En
 
 @asynccontextmanager
 async def stream_pair(
-    hosts: tuple[Network, Network] | None = None, *, yield_after: int = CHUNK
+    hosts: tuple[Network, Network] | None = None, *, yield_after: int = CHUNK, b_sends_to: Role = SERVER
 ) -> AsyncIterator[tuple[EncryptedStream, EncryptedStream]]:
     """Over real sockets on loopback, or over the given hosts of a virtual network."""
     network = SystemNetwork()
@@ -52,4 +54,4 @@ async def stream_pair(
     a = Endpoint(a_net, host_of[0], random.Random(2))
     b = Endpoint(b_net, host_of[1], random.Random(3))
     async with a.running(0), b.running(0):
-        yield connected(a, b, yield_after=yield_after)
+        yield connected(a, b, yield_after=yield_after, b_sends_to=b_sends_to)

@@ -63,4 +63,5 @@ async def test_node_counts_itself(pair: tuple[DHT, DHT]) -> None:
     stats = pair[1].stats()
     assert stats.nodes > 0
     assert stats.responses_total > 0
+    assert stats.bugs_total == 0
     assert stats.to_dict()["online"] is True

@@ -11,6 +11,8 @@ import trio
 import trio.testing
 
 from holepunch.channel import KEEP_ALIVE
+from holepunch.core import CLIENT
+from holepunch.secure.secretstream import EMPTY_FRAME
 from holepunch.stream import MAX_DATAGRAM, MAX_FRAME
 from holepunch.testing import Link, VirtualNetwork
 from tests.pairs import stream_pair
@@ -63,6 +65,28 @@ async def test_bytes_arrive_in_order_both_ways(pair: Pair) -> None:
             async for data in stream:
                 received += data
             assert received == content
+
+
+async def test_buffers_may_change_once_they_were_sent(pair: Pair) -> None:
+    a, b = pair
+    sent = b""
+    for size in (100, 20_000, 70_000):  # alone, joined with what is under way, and in frames of its own
+        buffer = bytearray(b"m" * size)
+        await a.send_all(buffer)
+        await a.send_all(memoryview(buffer))
+        sent += bytes(buffer) * 2
+        buffer[:] = b"g" * size
+    await a.send_eof()
+    assert b"".join([piece async for piece in b]) == sent
+
+
+async def test_ends_that_took_different_ways_meet_all_the_same() -> None:
+    async with stream_pair(b_sends_to=CLIENT) as (a, b):
+        with trio.fail_after(5):  # the acceptor's packets go to a socket of the dialler that the stream does not use
+            await a.send_all(b"ping")
+            assert await b.receive_some() == b"ping"
+            await b.send_all(b"pong")
+            assert await a.receive_some() == b"pong"
 
 
 async def test_frames_keep_their_borders_and_end_with_none(pair: Pair) -> None:
@@ -177,13 +201,28 @@ async def test_idle_stream_stays_open_by_empty_frames_that_nobody_sees(autojump_
         stream_pair((net.host("192.88.99.1"), net.host("192.88.99.2"))) as (left, right),
     ):
         await trio.sleep(10 * KEEP_ALIVE)
-        received, sent = left.message_bytes
-        assert received > 0
-        assert sent > 0
+        frames = sum(left.message_bytes) / EMPTY_FRAME
+        assert 9 <= frames <= 13  # the frames of one side serve both
         with trio.move_on_after(1):
             pytest.fail(f"received {await right.receive_some()!r}")
         await left.send_all(b"still here")
         assert await right.receive_some() == b"still here"
+
+
+async def test_each_side_keeps_the_stream_alive_when_the_other_is_silent(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with (
+        VirtualNetwork() as net,
+        stream_pair((net.host("192.88.99.1"), net.host("192.88.99.2"))) as pair,
+    ):
+        for talker, silent in (pair, pair[::-1]):
+            before = talker.message_bytes[1]
+            with trio.move_on_after(4 * KEEP_ALIVE):
+                while True:  # as if it had just written: it sends no keep-alive of its own
+                    silent._wrote_at = trio.current_time()
+                    await trio.sleep(KEEP_ALIVE / 2)
+            assert talker.message_bytes[1] - before >= 3 * EMPTY_FRAME
 
 
 async def test_peer_that_vanished_is_noticed(autojump_clock: trio.testing.MockClock) -> None:

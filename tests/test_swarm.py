@@ -286,6 +286,22 @@ async def test_events_tell_of_dials_and_connections(world: World) -> None:
         await events.aclose()  # type: ignore[attr-defined]
 
 
+async def test_ban_lasts_as_long_as_was_said_however_quiet_it_was_before(world: World) -> None:
+    async with world.swarm() as server, world.swarm() as client:
+        server.join("quiet", client=False)
+        await server.flush()
+        await client.connect(server.public_key)
+        await first(server)
+        peer = server.peers[client.public_key]
+        for step in range(20):
+            await trio.sleep(3.1 + 0.1 * step)
+            peer.ban(seconds=1.0)
+            await trio.sleep(0.99)
+            assert peer.banned
+            await trio.sleep(0.02)
+            assert not peer.banned
+
+
 async def test_messages_are_python_objects(world: World) -> None:
     async with world.swarm() as server, world.swarm() as client:
         server.join("objects", client=False)

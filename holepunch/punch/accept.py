@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from holepunch.relay.choice import RelayChoice
     from holepunch.signaller import Cancel
 
-__all__ = ["Listener", "Question"]
+__all__ = ["ANSWER_TIMEOUT", "Listener", "Question"]
 
 ANSWER_TIMEOUT = 3.0
 """Seconds that the application has to say yes or no. A client gives up after four."""
@@ -216,10 +216,11 @@ class Listener:
         del self._by_noise[record.noise_hash]
 
     def suspend(self) -> None:
-        """Drop every handshake, and be silent until `resume`. Connections that were made stay."""
+        """Drop every handshake, and be silent until `resume`. Connections that were made stay. Closed: does nothing."""
         self.suspended = True
-        self._drop_all()
-        self._scope = Scope(self._environment.schedule)
+        if not self._scope.closed:
+            self._drop_all()
+            self._scope = Scope(self._environment.schedule)
 
     def resume(self) -> None:
         self.suspended = False

@@ -53,6 +53,7 @@ class Pairing:
         "is_initiator",
         "on_lost",
         "on_paired",
+        "paired",
         "remote_id",
         "stop_timeout",
         "stream_id",
@@ -74,8 +75,9 @@ class Pairing:
         self.on_paired = on_paired
         self.on_lost: Callable[[], None] | None = None
         """Called when the relay is lost after it paired the stream."""
+        self.paired = False
         self.remote_id = 0
-        """The relay's stream for this side, once paired."""
+        """The relay's stream for this side, once paired. It chooses the number, and may choose 0."""
         self.stop_timeout: Cancel
 
     @property
@@ -117,6 +119,11 @@ class RelayConnection:
 
     def add(self, token: bytes, is_initiator: bool, stream_id: int, on_paired: Callable[[str | None], None]) -> Pairing:
         pairing = Pairing(self, token, is_initiator, stream_id, on_paired)
+        if pairing.key in self._pairings:
+            # peers choose tokens: one may name the same twice
+            failed = partial(on_paired, "another stream uses this token at the relay")
+            pairing.stop_timeout = self._pool.schedule.after(0, failed).cancel
+            return pairing
         pairing.stop_timeout = self._pool.schedule.after(PAIRING_TIMEOUT, partial(self._on_timeout, pairing)).cancel
         self._pairings[token, is_initiator] = pairing
         if self._stop_kept is not None:
@@ -127,7 +134,8 @@ class RelayConnection:
         return pairing
 
     def end(self, pairing: Pairing) -> None:
-        if pairing.key not in self._pairings:
+        if self._pairings.get(pairing.key) is not pairing:
+            pairing.stop_timeout()
             return
         self._forget(pairing)
         if self._client is not None:
@@ -145,6 +153,7 @@ class RelayConnection:
 
     def _on_paired(self, pairing: Pairing, remote_id: int) -> None:
         pairing.stop_timeout()
+        pairing.paired = True
         pairing.remote_id = remote_id
         pairing.on_paired(None)
 
@@ -182,7 +191,7 @@ class RelayConnection:
         pairings, self._pairings = self._pairings, {}
         for pairing in pairings.values():
             pairing.stop_timeout()
-            if not pairing.remote_id:
+            if not pairing.paired:
                 pairing.on_paired(detail)
             elif pairing.on_lost is not None:
                 pairing.on_lost()

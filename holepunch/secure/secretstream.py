@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from holepunch.compact import Buffer
     from holepunch.secure.noise import Session
 
-__all__ = ["DATAGRAM_OVERHEAD", "MAX_FRAME", "SecretStream", "stream_id"]
+__all__ = ["DATAGRAM_OVERHEAD", "EMPTY_FRAME", "MAX_FRAME", "SecretStream", "stream_id"]
 
 MAX_FRAME = 0xFFFFFF - OVERHEAD
 """Bytes of the largest message: its encrypted form has a 24-bit length."""
 DATAGRAM_OVERHEAD = 8 + bindings.crypto_secretbox_MACBYTES
 """What `SecretStream.seal` adds: a counter of 8 bytes, and a MAC."""
 
+EMPTY_FRAME = LENGTH + OVERHEAD
+"""Bytes of a frame without content, which is a keep-alive, on the wire. No other frame is as short."""
 MAX_CONTROLS = 256
 """Control frames that are decrypted before one of them is taken. They are rare, a flood of them is an attack."""
 

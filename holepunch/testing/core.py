@@ -40,20 +40,27 @@ H = TypeVar("H", bound="Host[Any]")
 class Packet:
     """A datagram, or a run of equally sized ones as long as nothing on the way treats them apart."""
 
-    __slots__ = ("data", "segment", "source", "to", "ttl")
+    __slots__ = ("data", "fragment", "segment", "source", "to", "ttl")
 
-    def __init__(self, data: bytes, segment: int, source: Address, to: Address, ttl: int) -> None:
+    def __init__(
+        self, data: bytes, segment: int, source: Address, to: Address, ttl: int, fragment: bool = False
+    ) -> None:
         self.data = data
         self.segment = segment
         self.source = source
         self.to = to
         self.ttl = ttl
+        self.fragment = fragment
+        """Where it is too large for a link it crosses in fragments, which are put together again at the other end."""
+
+    def fits(self, wire: Wire) -> bool:
+        return self.fragment or wire.fits(min(self.segment, len(self.data)))
 
     def split(self) -> Iterator[Packet]:
         """Its datagrams, one packet each."""
         for start in range(0, len(self.data), self.segment):
             data = self.data[start : start + self.segment]
-            yield Packet(data, len(data), self.source, self.to, self.ttl)
+            yield Packet(data, len(data), self.source, self.to, self.ttl, self.fragment)
 
 
 class Node(Generic[H]):
@@ -210,18 +217,18 @@ class Internet(Segment[H]):
         schedule = self.schedule
         if now is None:
             now = schedule.now
-        if wire.link.plain and wire.fits(min(packet.segment, len(packet.data))):
+        if wire.link.plain and packet.fits(wire):
             schedule.at(now + wire.link.delay, partial(arrive, packet))
             return
         for datagram in packet.split():
-            if not wire.fits(len(datagram.data)):
+            if not datagram.fits(wire):
                 self.drop("too large for the link", datagram)
                 continue
             arrivals = wire.arrivals(len(datagram.data), now)
             if not arrivals:
                 self.drop("lost on the link", datagram)
             for arrival in arrivals:
-                one = Packet(datagram.data, datagram.segment, datagram.source, datagram.to, datagram.ttl)
+                (one,) = datagram.split()
                 schedule.at(arrival, partial(arrive, one))
 
     def drop(self, reason: str, packet: Packet) -> None:

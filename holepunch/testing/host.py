@@ -57,17 +57,26 @@ class Host(Node[H]):
         self._sockets.pop(address, None)
 
     def send(
-        self, source: Address, data: bytes, segment: int, to: Address, ttl: int = 0, now: float | None = None
+        self,
+        source: Address,
+        data: bytes,
+        segment: int,
+        to: Address,
+        ttl: int = 0,
+        now: float | None = None,
+        *,
+        fragment: bool = False,
     ) -> None:
         """Send a datagram, or a run of them ``segment`` bytes each, from the socket with the address ``source``.
 
-        ``now`` is the schedule's time unless given: give it where the schedule is behind.
+        ``now`` is the schedule's time unless given: give it where the schedule is behind. ``fragment``: too large a
+        datagram crosses links in fragments.
         """
         internet = self.internet
         local = to.host in self.addresses or to.host.startswith("127.")
         if source.host == "0.0.0.0":
             source = Address(to.host if local else self.addresses[0], source.port)
-        packet = Packet(data, segment, source, to, ttl or DEFAULT_TTL)
+        packet = Packet(data, segment, source, to, ttl or DEFAULT_TTL, fragment)
         if not data or min(segment, len(data)) > MAX_DATAGRAM:
             internet.drop("no datagram", packet)
         elif local:

@@ -24,7 +24,7 @@ class Link:
     """The share of datagrams held back by up to ``delay + jitter``, so that later ones overtake them."""
     duplicate: float = 0.0
     mtu: int = 1500
-    """Larger packets vanish without a word, as in a path MTU black hole."""
+    """Larger packets vanish without a word, as in a path MTU black hole, unless they may be cut."""
     rate: float = math.inf
     """Bytes per second."""
     queue: float = 0.1

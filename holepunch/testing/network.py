@@ -85,9 +85,10 @@ class VirtualSocket:
         self._host.send(self.local_address, data, len(data), to, ttl, trio.current_time())
         return True
 
-    def send_segments(self, buffers: Sequence[Buffer], segment: int, to: Address) -> bool:
+    def send_segments(self, buffers: Sequence[Buffer], segment: int, to: Address, fragment: bool = False) -> bool:
         self._check()
-        self._host.send(self.local_address, b"".join(buffers), segment, to, 0, trio.current_time())
+        data = b"".join(buffers)
+        self._host.send(self.local_address, data, segment, to, 0, trio.current_time(), fragment=fragment)
         return True
 
     def close(self) -> None:

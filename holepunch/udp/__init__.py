@@ -64,11 +64,12 @@ class UdpSocket(Protocol):
         Raises ``trio.ClosedResourceError`` after `close`.
         """
 
-    def send_segments(self, buffers: Sequence[Buffer], segment: int, to: Address) -> bool:
+    def send_segments(self, buffers: Sequence[Buffer], segment: int, to: Address, fragment: bool = False) -> bool:
         """Send a run: ``buffers`` one after the other, cut every ``segment`` bytes.
 
-        No buffer may lie across a cut. False: the system ran out of room, and all, some or none of the run is lost.
-        Otherwise as `send`.
+        No buffer may lie across a cut. ``fragment``: a datagram too large for a link on the way travels in fragments;
+        else it is lost there. False: the system ran out of room, and all, some or none of the run is lost. Otherwise as
+        `send`.
         """
 
     def close(self) -> None:

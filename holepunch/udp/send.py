@@ -14,6 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from holepunch.udp import MAX_DATAGRAM, MAX_SEGMENTS
+from holepunch.udp.fragments import fragments_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,24 +137,36 @@ class Sender:
             return False
         return True
 
+    def send_fragmentable(self, buffers: Sequence[Buffer], segment: int, to: Address) -> bool:
+        """As `send_segments`, of datagrams that may be cut on their way. Rare, so it is done in the plainest way."""
+        with fragments_allowed(self._sock):
+            try:
+                self._send_singly(b"".join(buffers), segment, to)
+            except BlockingIOError:
+                return False
+        return True
+
     def _send_run(self, data: bytes, segment: int, to: Address) -> None:
         """A run within the limits. Raises ``BlockingIOError``."""
-        refused = False
         if self.tier is SendTier.SEGMENT and segment < len(data):
             try:
                 self._sock.sendmsg([data], self._segmented(segment), 0, to)
             except OSError as error:
                 if error.errno in _NO_ROOM:
                     raise BlockingIOError from None
-                if error.errno not in _NOT_SEGMENTED:
-                    return
-                refused = True
-            else:
-                return
-        sent = self._send_each(data, segment, to)
-        if refused and sent:
-            # Not the datagrams are at fault (too large for the device, say), but the run.
+                if error.errno in _NOT_SEGMENTED:
+                    self._send_refused(data, segment, to)
+        else:
+            self._send_each(data, segment, to)
+
+    def _send_refused(self, data: bytes, segment: int, to: Address) -> None:
+        """A run that the kernel would not cut. Raises ``BlockingIOError``."""
+        full = len(data) // segment * segment
+        if self._send_each(data[:full], segment, to):
+            # not the full datagrams are at fault (too large for the device, say), but that they are to be cut
             self.tier = SendTier.SINGLE if self._array is None else SendTier.MMSG
+        if full < len(data):
+            self._send_each(data[full:], segment, to)
 
     def _send_each(self, data: bytes, segment: int, to: Address) -> int:
         """Datagram by datagram; how many the system took. Raises ``BlockingIOError``."""
@@ -162,6 +175,9 @@ class Sender:
                 return self._array.send(self._sock, data, segment, to)
             except NotImplementedError:
                 self._array, self.tier = None, SendTier.SINGLE
+        return self._send_singly(data, segment, to)
+
+    def _send_singly(self, data: bytes, segment: int, to: Address) -> int:
         view = memoryview(data)
         sent = 0
         for start in range(0, len(data), segment):

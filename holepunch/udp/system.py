@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import socket
 import sys
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from holepunch.address import Address
+from holepunch.udp.fragments import forbid_fragments
 from holepunch.udp.interfaces import local_hosts
 from holepunch.udp.libc import load
 from holepunch.udp.receive import ReceiveTier, enable_coalescing, open_receiver
@@ -29,10 +29,8 @@ _WANTED_BUFFER = 8 << 20
 _LEAST_BUFFER = 256 << 10
 """Buffer sizes to ask for, halved until the system grants one. 8 MB is 10 ms at the pace of a local transfer."""
 
-# Options that the socket module has no names for.
+# options that the socket module has no names for
 _SO_BUFFER_FORCE = {socket.SO_RCVBUF: 33, socket.SO_SNDBUF: 32}
-_IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE = 10, 3
-_DONT_FRAGMENT = {"darwin": 28, "win32": 14}
 
 
 class SystemSocket:
@@ -78,9 +76,11 @@ class SystemSocket:
             raise trio.ClosedResourceError
         return self._sender.send(buffers, to, ttl)
 
-    def send_segments(self, buffers: Sequence[Buffer], segment: int, to: Address) -> bool:
+    def send_segments(self, buffers: Sequence[Buffer], segment: int, to: Address, fragment: bool = False) -> bool:
         if self._socket.fileno() < 0:
             raise trio.ClosedResourceError
+        if fragment:
+            return self._sender.send_fragmentable(buffers, segment, to)
         return self._sender.send_segments(buffers, segment, to)
 
     def close(self) -> None:
@@ -142,12 +142,8 @@ class SystemNetwork:
 def _configure(sock: socket.socket) -> None:
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         _enlarge(sock, option)
-    # As libudx: never fragment, and let the sender's own probing find out what fits, not the system's route cache.
-    with contextlib.suppress(OSError):
-        if sys.platform == "linux":
-            sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)
-        elif sys.platform in _DONT_FRAGMENT:
-            sock.setsockopt(socket.IPPROTO_IP, _DONT_FRAGMENT[sys.platform], 1)
+    # as libudx: the sender's own probing finds out what fits
+    forbid_fragments(sock)
 
 
 def _enlarge(sock: socket.socket, option: int) -> None:

@@ -30,15 +30,16 @@ class SendQueue:
     __slots__ = ("_chunks", "_taken", "size")
 
     def __init__(self) -> None:
-        self._chunks: list[bytes] = []
+        self._chunks: list[Buffer] = []
         self._taken = 0
         """Bytes of the first chunk that are gone."""
         self.size = 0
 
     def push(self, chunks: Sequence[Buffer]) -> None:
+        """Keep the buffers, without a copy: from now on they are not to be changed."""
         for chunk in chunks:
             if chunk:
-                self._chunks.append(chunk if type(chunk) is bytes else bytes(chunk))
+                self._chunks.append(chunk)
                 self.size += len(chunk)
 
     def push_back(self, data: bytes) -> None:
@@ -48,6 +49,23 @@ class SendQueue:
             self._taken = 0
         self._chunks.insert(0, data)
         self.size += len(data)
+
+    def pull_into(self, buffer: memoryview) -> None:
+        """Fill a buffer with the next bytes, which must be there."""
+        chunks = self._chunks
+        self.size -= len(buffer)
+        used = at = 0
+        while at < len(buffer):
+            rest = memoryview(chunks[used])[self._taken :]
+            count = min(len(rest), len(buffer) - at)
+            buffer[at : at + count] = rest[:count]
+            at += count
+            if count == len(rest):
+                used += 1
+                self._taken = 0
+            else:
+                self._taken += count
+        del chunks[:used]
 
     def pull(self, size: int) -> Buffer:
         """The next ``size`` bytes, which must be there; without a copy when one chunk has them all."""
@@ -155,11 +173,11 @@ class Grid(Batch):
         super().__init__(store, size, GRID_PACKETS)
         self._writable = memoryview(store)
 
-    def fill(self, payload: Buffer, count: int) -> None:
+    def fill(self, queue: SendQueue, count: int) -> None:
         self.count = count
         self.last_size = self.size
         self.ends = False
-        self._writable[: len(payload)] = payload
+        queue.pull_into(self._writable[: self.size * count])
 
 
 class BatchPool:
@@ -177,7 +195,7 @@ class BatchPool:
         if full >= MIN_GRID_PACKETS:
             count = min(full, GRID_PACKETS)
             grid = self._grid(size)
-            grid.fill(queue.pull(count * size), count)
+            grid.fill(queue, count)
             return grid
         if rest and full < most:
             return Batch(bytes(queue.pull(queue.size)), size, full + 1)

@@ -60,10 +60,9 @@ MAX_SACK_BLOCKS: Final = 50
 """What Node sends and reads in one packet (libudx udx.c, the SACK part of send_ack)."""
 
 MASK: Final = 0xFFFFFFFF
-_MAGIC = b"\xff\x01"
 _HEADER = struct.Struct("<HBBIIII")
 _HEADER_WORDS = struct.Struct("<IIIII")
-_ID = struct.Struct("<I")
+_MAGIC_AND_ID = struct.Struct("<HxxI")
 _MAGIC_WORD = 0x01FF
 DATA_WORD: Final = _MAGIC_WORD | DATA << 16
 ACK_WORD: Final = _MAGIC_WORD
@@ -143,14 +142,16 @@ def header_words(datagram: memoryview) -> tuple[int, int, int, int, int]:
 
 def peek(view: memoryview) -> int | None:
     """The stream id of a UDX packet; None for anything else (shorter than 20 bytes, other magic or version)."""
-    if len(view) < HEADER_SIZE or view[:2] != _MAGIC:
+    if len(view) < HEADER_SIZE:
         return None
-    stream_id: int = _ID.unpack_from(view, 4)[0]
-    return stream_id
+    magic, stream_id = _MAGIC_AND_ID.unpack_from(view)
+    return stream_id if magic == _MAGIC_WORD else None
 
 
 def run_of_one_stream(view: memoryview, segment: int) -> bool:
     """Every datagram of the run is a UDX packet, and for the stream of the first one."""
+    if segment < HEADER_SIZE:
+        return False
     size = len(view)
     whole = size // segment
     first = peek(view)
@@ -161,15 +162,15 @@ def run_of_one_stream(view: memoryview, segment: int) -> bool:
     if _NATIVE and segment % 4 == 0:
         columns = view[: whole * segment].cast("I")
         step = segment // 4
-        return columns[1::step].tolist() == [first] * whole and all(
-            word & 0xFFFF == _MAGIC_WORD for word in columns[0::step].tolist()
-        )
+        words = columns[0::step].tolist()
+        plain = words == [DATA_WORD] * whole or all(word & 0xFFFF == _MAGIC_WORD for word in words)
+        return plain and columns[1::step].tolist() == [first] * whole
     return all(peek(view[at : at + segment]) == first for at in range(0, whole * segment, segment))
 
 
 def in_order_data_run(view: memoryview, segment: int, count: int, first: int) -> bool:
     """The first ``count`` datagrams are DATA and nothing else, without data offset, and numbered from ``first`` on."""
-    if not _NATIVE or segment % 4:
+    if not _NATIVE or segment % 4 or segment < HEADER_SIZE:
         return False
     columns = view[: count * segment].cast("I")
     step = segment // 4

@@ -21,6 +21,9 @@ OVERRUN: Final = 256 * 1024
 """Bytes accepted beyond it: a sender may have had them under way when the window shrank. More is dropped."""
 MAX_STORED_PACKETS: Final = 8192
 """Packets held out of order. The window filled with packets of the smallest MTU makes 3641."""
+SMALL: Final = 512
+"""Bytes of a payload below which it is joined with the one before: as an object of its own it would take a multiple of
+its size, and the window counts only that."""
 LOWEST_BLOCKS: Final = 10
 REOPENING: Final = WINDOW // 4
 """A window that was smaller than this, and has grown by as much, is worth an ACK of its own (udx.md section 8)."""
@@ -70,7 +73,8 @@ class Receiver:
         return bool(self._stored)
 
     def window(self) -> int:
-        return max(WINDOW - self.readable - self._stored_bytes, 0)
+        room = WINDOW - self.readable - self._stored_bytes
+        return room if room > 0 else 0
 
     def owes_update(self) -> bool:
         """The peer may be waiting for a window that is open again."""
@@ -161,10 +165,24 @@ class Receiver:
         return taken
 
     def _deliver(self, data: bytes) -> None:
-        self.bytes_received += len(data)
-        if data and not self._discarding:
+        size = len(data)
+        self.bytes_received += size
+        if size and not self._discarding:
+            self.readable += size
+            if size >= SMALL or not self._chunks:
+                self._chunks.append(data)
+            else:
+                self._append_small(data)
+
+    def _append_small(self, data: bytes) -> None:
+        last = self._chunks[-1]
+        if isinstance(last, bytearray):  # and nobody else has it: what is left of one taken in part is a view
+            last += data
+        elif isinstance(last, bytes) and len(last) < SMALL:
+            self._chunks[-1] = joined = bytearray(last)
+            joined += data
+        else:
             self._chunks.append(data)
-            self.readable += len(data)
 
     def _store(self, seq: int, data: bytes) -> None:
         if self._stored is None or self._ranges is None:

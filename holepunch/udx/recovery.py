@@ -46,7 +46,9 @@ class Recovery:
         "_tail_probe_spent",
         "_timeouts",
         "congestion",
+        "doubted",
         "flight",
+        "heard",
         "lost",
         "mtu",
         "mtu_probe",
@@ -68,6 +70,10 @@ class Recovery:
         self.query_due = False
         """A HEARTBEAT should leave."""
         self.timed_out = False
+        self.heard = False
+        """The peer sent something from where the path leads, or got something through it: it is there, and wants it."""
+        self.doubted = False
+        """A packet was not acknowledged in time, and nothing came since."""
         self.lost = 0
         self._phase = phase
         self._since = first
@@ -82,11 +88,6 @@ class Recovery:
         self._rto_at = self._tail_probe_at = self._reorder_at = self._query_at = math.inf
 
     @property
-    def doubted(self) -> bool:
-        """A packet was not acknowledged in time, and nothing came since."""
-        return self._query_at < math.inf
-
-    @property
     def stalled(self) -> bool:
         """So long nothing has got through that the path may be gone."""
         return self._timeouts - self._revived >= STALL_TIMEOUTS
@@ -94,10 +95,14 @@ class Recovery:
     def revive(self, now: float) -> None:
         """Something arrived, if not what is waited for: that leaves once more, and gets its time."""
         self._revived = self._timeouts
-        self._query_at = math.inf
+        self._believe()
         if not self.flight.empty:
             self.tail_probe_due = True
             self._rto_at = now + self.rtt.rto
+
+    def _believe(self) -> None:
+        self.doubted = False
+        self._query_at = math.inf
 
     def restart(self, now: float) -> None:
         """The path is another one now: nothing learned about the old one holds (RFC 9000 section 9.4)."""
@@ -126,7 +131,8 @@ class Recovery:
         if flight.una > self._progress:
             self._progress = flight.una
             self._timeouts = self._revived = 0
-            self._query_at = math.inf
+            self.heard = True
+            self._believe()
         self._settle_mtu()
         if self._recovery_end is not None and flight.una >= self._recovery_end:
             self._recovery_end = None
@@ -201,7 +207,9 @@ class Recovery:
         if self._timeouts >= MAX_TIMEOUTS:
             self.timed_out = True
         self._rto_at = now + BACKOFF * self.rtt.rto
-        self._query_at = now + QUERY_INTERVAL
+        self.doubted = True
+        # an address that never answered gets the retransmissions only: who it belongs to may have asked for nothing
+        self._query_at = now + QUERY_INTERVAL if self.heard else math.inf
         self._tail_probe_at = self._reorder_at = math.inf
         self._count_losses(self.flight.time_out(self.rtt, now))
         self._recovery_end = self.flight.next

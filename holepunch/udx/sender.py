@@ -201,6 +201,13 @@ class Sender:
         """
         recovery = self.recovery
         flight = recovery.flight
+        if not (self._queue.size or self._open or self._ending or flight.lost.total or recovery.tail_probe_due):
+            self._pace_at = math.inf
+            if flight.size < recovery.congestion.window:
+                flight.mark_app_limited()
+            if not self._window or self._idle_on_zero_window or self._zero_at < math.inf:
+                self._watch_zero_window(False, now)
+            return False
         first, before = flight.next, len(out)
         turn = Turn(window, ack, now, out)
         self._pace_at = math.inf
@@ -265,8 +272,10 @@ class Sender:
         if at + 1 < len(self._paths):
             end = min(end, self._paths[at + 1].since)
         batch.resent = True
-        packets = batch.packets(start, end, path.remote_id, turn.window, turn.ack)
-        turn.out.append(Transmit(*path.route, *packets))
+        buffers, segment = batch.packets(start, end, path.remote_id, turn.window, turn.ack)
+        # cut for another path that carried more; a packet keeps its bytes for ever, so it may only arrive in fragments
+        fragment = at + 1 == len(self._paths) and segment > self.recovery.mtu.size
+        turn.out.append(Transmit(*path.route, buffers, segment, fragment))
         self.recovery.on_resent(start, end, turn.now)
         self.packets_sent += end - start
         self.resent += end - start
@@ -324,8 +333,9 @@ class Sender:
         flight = self.recovery.flight
         if self._unsent():
             self._send_new(1, turn)
-        elif not flight.empty:
-            *_, (_, end) = flight.sacked.gaps(flight.una, flight.next)
+        elif missing := flight.sacked.gaps(flight.una, flight.next):
+            # none where the peer SACKed everything and acknowledges nothing: there is nothing to send it again
+            end = missing[-1][1]
             self._resend(end - 1, end, turn)
 
     def clear(self) -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from holepunch.compact import Buffer
-    from holepunch.udx.values import Route, StreamError
+    from holepunch.errors import SwarmError
+    from holepunch.udx.values import Route
 
 __all__ = ["UdxStream"]
 
@@ -42,6 +43,8 @@ class UdxStream:
     """
 
     __slots__ = (
+        "_acknowledged",
+        "_arrived",
         "_deadline",
         "_destroyed",
         "_drained",
@@ -70,8 +73,8 @@ class UdxStream:
         self.remote_id = 0
         self.route: Route | None = None
         self.closed = False
-        self.error: StreamError | None = None
-        """Why it closed, when not by both ends ending, nor by `destroy`."""
+        self.error: SwarmError | None = None
+        """Why it closed, when not by both ends ending, nor by a `destroy` without a reason."""
         self.transmits: list[Transmit] = []
         self.events: list[Event] = []
         self._sender = Sender(first_seq, local_id, now)
@@ -84,6 +87,10 @@ class UdxStream:
         self._queue_full = False
         self._stalled = False
         self._heard = False
+        self._arrived = now
+        """When the newest packet did."""
+        self._acknowledged = 0
+        """Bytes received when an acknowledgement left last."""
         self._interval: float | None = None
         self._heartbeat_at = math.inf
         self._deadline = math.inf
@@ -99,6 +106,25 @@ class UdxStream:
     def owes_window(self) -> bool:
         """The peer may be waiting to hear how much was taken: `flush` tells it."""
         return self._receiver.owes_update()
+
+    @property
+    def ack_can_wait(self) -> bool:
+        """No more than one packet in order is to be acknowledged. After `report`, `flush` may wait for the microseconds
+        in which the application may write an answer, which then carries the ACK."""
+        inbound, receiver = self._inbound, self._receiver
+        if not inbound.ack_owed or self.closed or receiver.has_gaps or receiver.ended:
+            return False
+        return receiver.bytes_received - self._acknowledged <= MAX_SIZE - HEADER_SIZE
+
+    @property
+    def owes_ack(self) -> bool:
+        """Something has arrived that no packet has acknowledged yet."""
+        return self._inbound.ack_owed and not self.closed
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is queued, and nothing on its way that is not acknowledged."""
+        return not self._sender.queued and self._inbound.ack == self._next
 
     @property
     def ended(self) -> bool:
@@ -158,7 +184,7 @@ class UdxStream:
         return self._sender.payload_size * GRID_PACKETS
 
     def write(self, chunks: Sequence[Buffer]) -> None:
-        """Queue bytes, in order; `bytes` are kept, other buffers are copied. Never refuses: see `writable`.
+        """Queue bytes, in order. The buffers are kept, and not to be changed any more. Never refuses: see `writable`.
 
         Raises ``ValueError`` after `write_end`. On a closed stream it does nothing.
         """
@@ -180,7 +206,7 @@ class UdxStream:
         self._receiver.discard()
 
     def take(self, limit: int | None = None) -> list[Buffer]:
-        """Ordered bytes not taken yet, at most ``limit``, in immutable chunks that the caller owns.
+        """Ordered bytes not taken yet, at most ``limit``, in chunks that the caller owns.
 
         Works on a closed stream too. `flush` must follow when the stream `owes_window` then.
         """
@@ -235,13 +261,13 @@ class UdxStream:
             self.remote_id = remote_id
             self._sender.change_path(route, remote_id, now, leave=leave)
 
-    def destroy(self) -> None:
+    def destroy(self, error: SwarmError | None = None) -> None:
         """Send one DESTROY, if connected, and close at once. Does nothing on a closed stream."""
         if not self.closed:
+            self._close(error)
             if self.route is not None:
                 self._destroyed = True
                 self._send_control(DESTROY)
-            self._close(None)
 
     def linger(self) -> Linger | None:
         """What should answer for this id after `Event.CLOSED`, for `LINGER_TIME`. None when nothing needs to."""
@@ -258,9 +284,11 @@ class UdxStream:
         not follow its peer (udx.md section 2).
         """
         if not self.closed:
+            self._arrived = now
             self._inbound.receive(view, segment, now)
-            if self._sender.recovery.doubted and route == self.route:
-                self._heard = True  # what comes from elsewhere says nothing of this path
+            recovery = self._sender.recovery
+            if (recovery.doubted or not recovery.heard) and route == self.route:
+                self._heard = recovery.heard = True  # what comes from elsewhere says nothing of this path
             if self._inbound.destroyed:
                 self._close(Reset())
 
@@ -271,8 +299,8 @@ class UdxStream:
         sender, receiver, inbound = self._sender, self._receiver, self._inbound
         idle = sender.recovery.flight.empty
         if inbound.ack > sender.recovery.flight.una:
-            sender.acknowledge(inbound.ack, (), now)
-        sender.recovery.settle(now)
+            sender.acknowledge(inbound.ack, (), self._arrived)
+        sender.recovery.settle(self._arrived)
         if self._heard and sender.recovery.doubted:
             sender.recovery.revive(now)
         self._heard = False
@@ -286,6 +314,7 @@ class UdxStream:
             if sender.pump(window, receiver.expected, now, self.transmits):
                 receiver.advertised = window
                 inbound.ack_owed = inbound.ack_owed and receiver.has_gaps
+                self._acknowledged = receiver.bytes_received
             if sender.heartbeat_due:
                 sender.heartbeat_due = False
                 self._send_control(HEARTBEAT)
@@ -293,7 +322,7 @@ class UdxStream:
                 self._send_ack()
             if sender.end_acknowledged and receiver.ended:
                 self._close(None)
-        self._report()
+        self.report()
         if not self.closed:
             self._watch_keep_alive(idle, now)
             self._deadline = min(sender.deadline(), self._heartbeat_at)
@@ -334,7 +363,8 @@ class UdxStream:
         if self._inbound.refused and self._drained:
             self.destroy()
 
-    def _report(self) -> None:
+    def report(self) -> None:
+        """Only the events, as of now: `flush` must follow."""
         receiver, sender = self._receiver, self._sender
         if receiver.readable and not self._readable_told:
             self._readable_told = True
@@ -360,6 +390,7 @@ class UdxStream:
                 self._heartbeat_at = now + self._interval
 
     def _send_ack(self) -> None:
+        self._acknowledged = self._receiver.bytes_received
         blocks = self._receiver.sack_blocks()
         self._send_control(SACK if blocks else 0, sack_area(blocks))
         self._receiver.advertised = self._receiver.window()
@@ -371,10 +402,10 @@ class UdxStream:
         head = header(flags, self.remote_id, receiver.window(), self._next, receiver.expected)
         self.transmits.append(Transmit(*self.route, [head + body], HEADER_SIZE + len(body)))
 
-    def _close(self, error: StreamError | None) -> None:
-        self._report()
+    def _close(self, error: SwarmError | None) -> None:
         self.closed = True
         self.error = error
+        self.report()
         self._sender.clear()
         self._deadline = math.inf
         self.events.append(Event.CLOSED)

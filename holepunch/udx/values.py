@@ -30,6 +30,8 @@ class Transmit(NamedTuple):
     to: Address
     buffers: list[Buffer]
     segment: int
+    fragment: bool = False
+    """The datagrams may be larger than the path carries whole: let routers cut them."""
 
 
 class Event(Enum):

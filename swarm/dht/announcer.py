@@ -61,8 +61,12 @@ class _State(Enum):
 class Announcer:
     """Announces one key pair, from `start` to `stop`, any number of times."""
 
-    def __init__(self, node: Node, key_pair: KeyPair, on_relays: OnRelays) -> None:
-        """``on_relays`` is told the relays, the addresses to publish and `is_relay`, once in every cycle."""
+    def __init__(
+        self, node: Node, key_pair: KeyPair, on_relays: OnRelays, on_announced: Callable[[], None] | None = None
+    ) -> None:
+        """``on_relays`` is told the relays, the addresses to publish and `is_relay`, once in every cycle.
+        ``on_announced`` is called when the first cycle ends that is not stopped before, even if no node took the
+        announcement."""
         self._node = node
         self._key_pair = key_pair
         self._target = hash32(key_pair.public_key)
@@ -84,7 +88,7 @@ class Announcer:
         self._retry = RETRY_FIRST
         self._moved_at = -MOVE_INTERVAL
         self._again = False
-        self._on_announced: Callable[[], None] | None = None
+        self._on_announced = on_announced
         self._farewell: tuple[Batch, Entry, Callable[[], None]] | None = None
         self._unsubscribe: Cancel | None = None
 
@@ -96,12 +100,10 @@ class Announcer:
         """Whether ``address`` relays to this server, or did so two cycles ago."""
         return any(address in generation for generation in self._generations)
 
-    def start(self, on_announced: Callable[[], None] | None = None) -> None:
-        """``on_announced`` is called when the first cycle ends, even if no node took the announcement."""
+    def start(self) -> None:
         if self.running:
             raise ValueError("this announcer is running")
         self._end_farewell()
-        self._on_announced = on_announced
         self._retry = RETRY_FIRST
         self._unsubscribe = self._node.subscribe(self._on_event)
         self._begin_cycle()
@@ -125,7 +127,6 @@ class Announcer:
         self._pause()
         self._end_farewell()
         self._state = _State.STOPPED
-        self._on_announced = None
         self.relays = self.relay_addresses = ()
         if self._unsubscribe is not None:
             self._unsubscribe()

@@ -5,7 +5,6 @@ A thin shell around the pure `HyperNode`. What is asked of the network is in `sw
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from contextlib import AsyncExitStack
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import trio
 
 from holepunch.address import Address
-from holepunch.arguments import check_host, check_port, check_texts
+from holepunch.arguments import check_host, check_port
 from holepunch.core import SERVER
 from holepunch.endpoint import Endpoint
 from holepunch.keys import KeyPair, PublicKey, check_key_pair
@@ -25,13 +24,12 @@ from holepunch.relay.choice import RelayChoice, RelayPolicy
 from holepunch.relay.pool import RelayPool
 from holepunch.udp.system import SystemNetwork
 from swarm.awaiting import Waiters
-from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP, BootstrapHost, Resolver
+from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP
 from swarm.dht.dialling import Dialling
+from swarm.dht.entrance import Entrance
 from swarm.dht.host import watch_host
 from swarm.dht.hypernode import HyperNode
-from swarm.dht.node import Event
 from swarm.dht.surroundings import Surroundings, parse_servers
-from swarm.errors import BootstrapError
 from swarm.stats import NodeStats
 
 if TYPE_CHECKING:
@@ -44,6 +42,7 @@ if TYPE_CHECKING:
     from holepunch.signaller import Cancel
     from holepunch.udp import Network
     from swarm.connection import Connection
+    from swarm.dht.events import Event
     from swarm.dht.listener import Listener
     from swarm.dht.relay import Relay
     from swarm.membership import Membership
@@ -52,10 +51,6 @@ if TYPE_CHECKING:
 __all__ = ["NodeBlock"]
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
-
-BOOTSTRAP_RETRY = 5.0
-"""Seconds between tries while no bootstrap node answers."""
 FAREWELL = 1.0
 """Seconds at the end of the block for taking back what was announced."""
 
@@ -88,8 +83,6 @@ class NodeBlock:
         keys of blind relays, for connections in both directions (see `holepunch.relay.choice.RelayPolicy` for
         ``relay_policy``). Raises ``TypeError`` and ``ValueError`` for misuse.
         """
-        entries = check_texts(bootstrap, "bootstrap", "node.example.org:49737")
-        self._hosts = tuple(map(BootstrapHost.parse, entries))
         self._port = check_port(port)
         self.default_key_pair = KeyPair.generate() if key_pair is None else check_key_pair(key_pair)
         self._network = network or SystemNetwork()
@@ -100,14 +93,13 @@ class NodeBlock:
         self.relaying = RelayChoice.parse(relay_through, relay_policy)
         self._endpoint = Endpoint(self._network, check_host(host), self._rng)
         self._surroundings = Surroundings(self._endpoint, parse_servers(stun_servers))
+        self._waiters = Waiters("DHT")
+        self._entrance = Entrance(self._endpoint, bootstrap, self._waiters, self._surroundings)
         self._hyper: HyperNode
         self._environment: Environment
-        self._waiters = Waiters("DHT")
         self._stack = AsyncExitStack()
         self._nursery: Background
         self._listeners: dict[bytes, Listener | Relay] = {}
-        self._reached = trio.Event()
-        self._unreachable: BootstrapError | None = None
         self._suspended_port: int | None = None
         self.known_nodes: Sequence[Address] = ()
         """Nodes of an earlier run. Set before the block: they are asked besides the bootstrap nodes."""
@@ -120,8 +112,7 @@ class NodeBlock:
             self._wire_up(self.local_address.port)
             stack.callback(self._close)
             self._hyper.start()
-            if isinstance(self._network, SystemNetwork) and self._endpoint.host == "0.0.0.0":
-                self._nursery.start_soon(watch_host, self._network, self._endpoint, self._hyper.node)
+            self._nursery.start_soon(watch_host, self._network, self._endpoint, self._hyper.node)
             self._stack = stack.pop_all()
         return self
 
@@ -151,9 +142,7 @@ class NodeBlock:
             public=None if self._public_host is None else Address(self._public_host, port),
         )
         node = self._hyper.node
-        if self._hosts:
-            node.resolve = Resolver(node, self._hosts, self._look_up_host)
-        node.subscribe(self._on_event)
+        self._entrance.start(node, self._nursery)
         probes = ProbeTable()
         self._environment = Environment(
             self._hyper.signaller,
@@ -242,6 +231,7 @@ class NodeBlock:
             requests_in_flight=node.rpc.in_flight,
             responses_total=node.rpc.responses,
             timeouts_total=node.rpc.timeouts,
+            bugs_total=self._endpoint.containment.bugs,
         )
 
     def heard_nodes(self) -> list[Address]:
@@ -292,56 +282,12 @@ class NodeBlock:
     @property
     def reachable(self) -> bool:
         """Whether a bootstrap node answered, ever, or none is needed."""
-        return self._reached.is_set()
+        return self._entrance.reached
 
     async def bootstrapped(self) -> None:
         """Return once this node is part of the network. Raises `BootstrapError` when no bootstrap node answers; the
         node keeps trying."""
-        self._waiters.check()
-        await trio.lowlevel.checkpoint()
-        if not self._reached.is_set() and self._unreachable is None:
-            await self._waiters.ask(self._when_decided)
-        if not self._reached.is_set():
-            assert self._unreachable is not None
-            raise BootstrapError(self._unreachable.addresses, self._unreachable.local_addresses)
-
-    def _when_decided(self, done: Callable[[None], None], _: Callable[[BaseException], None]) -> Cancel:
-        decided = (Event.BOOTSTRAPPED,)
-        return self._hyper.node.subscribe(lambda event: done(None) if event in decided else None)
-
-    def _on_event(self, event: Event) -> None:
-        if event is Event.BOOTSTRAPPED:
-            if self._is_reached():
-                self._reached.set()
-            else:
-                asked = tuple(map(str, self._hosts))
-                self._unreachable = BootstrapError(asked, self._surroundings.local_addresses())
-                logger.warning("%s", self._unreachable)
-                self._nursery.start_soon(self._keep_trying)
-
-    def _is_reached(self) -> bool:
-        return not self._hosts or self._hyper.node.rpc.responses > 0
-
-    async def _keep_trying(self) -> None:
-        while not self._is_reached():
-            await trio.sleep(BOOTSTRAP_RETRY)
-            self._endpoint.now()
-            self._hyper.node.refresh()
-        self._unreachable = None
-        self._reached.set()
-        logger.info("a bootstrap node answered")
-
-    def _look_up_host(self, host: str, done: Callable[[Sequence[str]], None]) -> None:
-        async def resolve() -> None:
-            try:
-                found = await self._network.resolve(host)
-            except OSError as error:
-                logger.info("bootstrap host %s does not resolve: %s", host, error)
-                found = []
-            self._endpoint.now()
-            done(found)
-
-        self._nursery.start_soon(resolve)
+        await self._entrance.wait()
 
     # -- dialling ----------------------------------------------------------------------------------------------------
 

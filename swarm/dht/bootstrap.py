@@ -63,9 +63,20 @@ class Resolver:
         self._hosts = hosts
         self._lookup = lookup
         self._addresses: dict[int, Address] = {}
+        self._asked: dict[Address, None] = {}
         self._missing = 0
         self._waiting: list[Callable[[Sequence[Address]], None]] = []
         self._fresh_until = 0.0
+
+    @property
+    def asked(self) -> Sequence[Address]:
+        """The addresses that it found or tried last, each of which was asked or is."""
+        return list(self._asked)
+
+    @property
+    def unresolved(self) -> Sequence[int]:
+        """Which of the hosts, by their place, have no address as of the last time."""
+        return [index for index in range(len(self._hosts)) if index not in self._addresses]
 
     def __call__(self, on_resolved: Callable[[Sequence[Address]], None]) -> None:
         if self._addresses and self._node.schedule.now < self._fresh_until:
@@ -75,6 +86,7 @@ class Resolver:
         if len(self._waiting) > 1:
             return
         self._addresses = {}
+        self._asked = {}
         self._missing = len(self._hosts) + 1
         for index, host in enumerate(self._hosts):
             self._resolve(index, host)
@@ -90,6 +102,7 @@ class Resolver:
                 else:
                     self._settle(index, Address(suggested, port))
 
+            self._asked[Address(suggested, port)] = None
             self._node.ping(Address(suggested, port), on_pong)
         elif is_ipv4(host):
             self._settle(index, Address(host, port))
@@ -99,6 +112,7 @@ class Resolver:
     def _settle(self, index: int = -1, address: Address | None = None) -> None:
         if address is not None:
             self._addresses[index] = address
+            self._asked[address] = None
         self._missing -= 1
         if self._missing:
             return
@@ -112,7 +126,7 @@ class Resolver:
 class Bootstrapping:
     """The procedure at the start: find the own neighbourhood, and with it the own address."""
 
-    __slots__ = ("_check_firewall", "_node", "_on_end", "_permanent", "_reached", "_repeated")
+    __slots__ = ("_check_firewall", "_node", "_on_end", "_permanent", "_reached", "_repeated", "asked")
 
     def __init__(self, node: Node, *, permanent: bool, quick_firewall: bool, on_end: Callable[[], None]) -> None:
         """``permanent``: become persistent now rather than after a while."""
@@ -122,6 +136,8 @@ class Bootstrapping:
         self._reached = False
         self._repeated = False
         self._on_end = on_end
+        self.asked: Sequence[Address] = ()
+        """Whom the first search has asked, once it has ended without an answer."""
 
     def start(self) -> None:
         self._node.background_query(self._node.table.id, on_reply=self._on_reply, on_end=self._on_searched)
@@ -137,6 +153,8 @@ class Bootstrapping:
             self._reached = True
 
     def _on_searched(self, query: Query) -> None:
+        if not query.successes:
+            self.asked = query.asked
         if self._repeated or not (self._reached or self._permanent):
             self._on_end()
         else:

@@ -29,10 +29,11 @@ MAX_REFERRERS = K
 
 
 class _Candidate:
-    __slots__ = ("away", "down", "referrers")
+    __slots__ = ("asked", "away", "down", "referrers")
 
     def __init__(self, away: int) -> None:
         self.away = away
+        self.asked = False
         self.down = False
         self.referrers: list[Address] = []
         """Who named it."""
@@ -88,7 +89,14 @@ class Candidates:
             return None
         if bisect_left(self._distances, away) + sum(other < away for other in asked) >= K:
             return None  # of interest only if one of those fails
-        return heappop(self._waiting)
+        found = heappop(self._waiting)
+        self._known[found[1]].asked = True
+        return found
+
+    @property
+    def asked(self) -> list[Address]:
+        """Whom `next` has given, in the order in which they were learnt of."""
+        return [address for address, candidate in self._known.items() if candidate.asked]
 
     def failed(self, address: Address) -> Sequence[Address]:
         """It is down. Gives who named it."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from holepunch.keys import KeyPair, PublicKey, check_key_pair
+from holepunch.keys import KeyPair, PublicKey, check_key_pair, hash32
 from holepunch.relay.choice import RelayChoice, RelayPolicy
 from swarm.dht.asking import AskingBlock
 from swarm.dht.listener import Listener, Listening, decide, takes_topics
@@ -64,6 +64,7 @@ class DHT(AskingBlock):
 
         pair = self._pair(key_pair)
         await self.bootstrapped()
+        self._check_free(pair.public_key)
         relay = Relay(
             pair.public_key, self._endpoint, self._nursery, limits, lambda: self._listeners.pop(pair.public_key, None)
         )
@@ -100,10 +101,11 @@ class DHT(AskingBlock):
         if allow is not None:
             takes_topics(allow)  # before anything is sent
         await self.bootstrapped()
+        self._check_free(pair.public_key)
         listener = Listener(pair.public_key, lambda: self._listeners.pop(pair.public_key, None))
         admit: Admit | None = None
         if allow is not None:
-            ask = decide(allow, self._nursery)
+            ask = decide(allow, self._nursery, self.turn)
             admit = lambda key, answer, topics: ask(lambda allowed: answer(bool(allowed)), key, ())  # noqa: E731
 
         def begin(done: Callable[[None], None], _: object) -> None:
@@ -117,6 +119,19 @@ class DHT(AskingBlock):
             raise
         return listener
 
+    def has_listener(self, public_key: bytes) -> bool:
+        """Whether `listen` or `relay` accepts connections to this key."""
+        return public_key in self._listeners
+
+    def _check_free(self, public_key: PublicKey) -> None:
+        if self.has_listener(public_key):
+            raise ValueError(f"{public_key} is listened for already on this node")
+        if self._hyper.router.own_record(hash32(public_key)) is not None:
+            raise ValueError(
+                f"{public_key} is the key of a swarm, which accepts the connections to it: iterate over the swarm; "
+                "Swarm.listen() makes it do so without a topic"
+            )
+
     def _pair(self, key_pair: KeyPair | None) -> KeyPair:
         return self.default_key_pair if key_pair is None else check_key_pair(key_pair)
 
@@ -128,7 +143,7 @@ class DHT(AskingBlock):
         on_announced: Callable[[], None],
         relaying: RelayChoice | None = None,
         membership: Membership | None = None,
-        on_outsider: OnOutsider = lambda key, why: None,
+        on_outsider: OnOutsider = lambda key, why, now: None,
     ) -> Listening:
         """`listen` for callers that do not wait."""
         relaying = self.relaying if relaying is None else relaying

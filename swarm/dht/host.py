@@ -20,22 +20,35 @@ logger = logging.getLogger(__name__)
 INTERVAL = 5.0
 """Seconds between looks. Reading the interfaces takes about a millisecond."""
 SLEPT = 15.0
-"""Seconds by which the wall clock runs ahead of the monotonic one when the machine slept: Linux stops the latter. A
-clock that is set forward looks the same, and costs one needless refresh."""
+"""Seconds of sleep from which on nothing known about the network is certain any more."""
+
+_SINCE_BOOT: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def slept() -> float:
+    """Seconds that this machine has slept so far, give or take a constant.
+
+    Linux counts them: one of its clocks goes on, the monotonic one stands still. Elsewhere the wall clock has to stand
+    for the former, and looks the same when it is set forward, which costs one needless refresh.
+    """
+    going_on = time.time() if _SINCE_BOOT is None else time.clock_gettime(_SINCE_BOOT)
+    return going_on - time.monotonic()
 
 
 async def watch_host(network: Network, endpoint: Endpoint, node: Node) -> None:
     """Look every few seconds, for ever."""
-    hosts = set(network.local_hosts())
-    offset = time.time() - time.monotonic()
+    moves = not endpoint.host.startswith("127.")  # whatever happens to the rest, loopback stays
+    hosts = set(network.local_hosts()) if moves else set()
+    asleep = slept()
     while True:
         await trio.sleep(INTERVAL)
         endpoint.now()
-        ahead, offset = time.time() - time.monotonic() - offset, time.time() - time.monotonic()
-        if ahead > SLEPT:
-            logger.info("the machine slept for about %d s", ahead)
+        before, asleep = asleep, slept()
+        if asleep - before > SLEPT:
+            logger.info("the machine slept for about %d s", asleep - before)
             node.wake_up()
-        before, hosts = hosts, set(network.local_hosts())
-        if hosts != before:
-            logger.info("local addresses changed from %s to %s", sorted(before), sorted(hosts))
-            node.network_changed()
+        if moves:
+            known, hosts = hosts, set(network.local_hosts())
+            if hosts != known:
+                logger.info("local addresses changed from %s to %s", sorted(known), sorted(hosts))
+                node.network_changed()

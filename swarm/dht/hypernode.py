@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from holepunch.compact import Buffer
-    from holepunch.core import Random, Role, Schedule, Sockets
+    from holepunch.core import Entry, Random, Role, Schedule, Sockets
     from holepunch.keys import KeyPair
     from holepunch.signaller import Receptionist
 
@@ -86,7 +86,9 @@ class HyperNode:
         self.operations = Operations(self.node, self.storage)
         self._announcers: dict[bytes, Announcer] = {}
         self._leaving: dict[bytes, Announcer] = {}
-        self._suspending = False
+        self._when_suspended: list[Callable[[], None]] = []
+        """Who waits for the suspension under way."""
+        self._suspending: Entry | None = None
 
     def start(self) -> None:
         """See `Node.start`."""
@@ -103,16 +105,17 @@ class HyperNode:
     ) -> Announcer:
         """Hand messages for this key to ``receptionist``, and announce the key until `stop_listening`.
 
-        ``on_announced`` is called when the first announcement was made, or found nobody. Raises ``ValueError`` for a
-        key that is listened for already.
+        ``on_announced`` is called when the first announcement was made, or found nobody: while suspended, after
+        `resume`. Raises ``ValueError`` for a key that is listened for already.
         """
         target = hash32(key_pair.public_key)
-        announcer = Announcer(self.node, key_pair, receptionist.on_relays)
+        announcer = Announcer(self.node, key_pair, receptionist.on_relays, on_announced)
         self.router.serve(target, Server(receptionist, announcer.record))
         if target in self._leaving:
             self._leaving[target].close()  # or it would take back what is announced now
         self._announcers[target] = announcer
-        announcer.start(on_announced)
+        if not (self.node.suspended or self._when_suspended):
+            announcer.start()
         return announcer
 
     def stop_listening(self, public_key: bytes, on_end: Callable[[], None]) -> None:
@@ -132,34 +135,51 @@ class HyperNode:
     # life
 
     def suspend(self, on_end: Callable[[], None]) -> None:
-        """Take back the announcements, then be silent. ``on_end``: the sockets may be closed."""
-        self._suspending = True
-        waiting = 1
+        """Drop the handshakes that came in and take back the announcements, then be silent. ``on_end``: the sockets may
+        be closed."""
+        self._when_suspended.append(on_end)
+        if len(self._when_suspended) > 1:
+            return  # under way
+        self.router.suspend()
+        running = [announcer for announcer in self._announcers.values() if announcer.running]
+        waiting = len(running) + 1
 
         def ended() -> None:
             nonlocal waiting
             waiting -= 1
             if waiting == 0:
-                if self._suspending:
-                    self.node.suspend()
-                on_end()
+                self.end_suspending()
 
-        for announcer in self._announcers.values():
-            if announcer.running:
-                waiting += 1
-                announcer.stop(ended)
-        self.node.schedule.after(0, ended)
+        for announcer in running:
+            announcer.stop(ended)
+        self._suspending = self.node.schedule.after(0, ended)
+
+    def end_suspending(self) -> None:
+        """Be silent now, if a suspension is under way. What was not taken back yet expires."""
+        waiting, self._when_suspended = self._when_suspended, []
+        if self._suspending is not None:
+            self._suspending.cancel()
+            self._suspending = None
+        if waiting:
+            for announcer in self._announcers.values():
+                announcer.close()
+            self.node.suspend()
+        for on_end in waiting:
+            on_end()
 
     def resume(self) -> None:
         """The sockets are bound again. Ends a suspension under way, too."""
-        self._suspending = False
+        self.end_suspending()
         self.node.resume()
+        self.router.resume()
         for announcer in self._announcers.values():
             if not announcer.running:
                 announcer.start()
 
     def close(self) -> None:
-        """Stop at once and for good. Only who waits for announcements to be taken back is still called: now."""
+        """Stop at once and for good. Only who waits for announcements to be taken back, or for the end of a suspension,
+        is still called: now."""
+        self.end_suspending()
         for announcer in (*self._announcers.values(), *self._leaving.values()):
             announcer.close()
         self._announcers.clear()

@@ -37,6 +37,7 @@ class Call(Generic[R]):
         "delay",
         "first_sent",
         "hops",
+        "is_plain",
         "on_reply",
         "on_timeout",
         "retries",
@@ -57,6 +58,8 @@ class Call(Generic[R]):
         self.retries = RETRIES
         self.delay = 0.0
         self.hops = 1
+        self.is_plain = False
+        """The asked node itself answers, at once, to the socket that asks: that it does not says that it is gone."""
         self.spared = 0.0
         """How much sooner the second attempt left."""
         self.tid = -1
@@ -83,6 +86,7 @@ class InFlight(Generic[R]):
         "_closed",
         "_held",
         "_next_tid",
+        "_on_silence",
         "_patience",
         "_release_timer",
         "_schedule",
@@ -92,7 +96,14 @@ class InFlight(Generic[R]):
         "timeouts",
     )
 
-    def __init__(self, sockets: Sockets, schedule: Schedule, first_tid: int) -> None:
+    def __init__(
+        self,
+        sockets: Sockets,
+        schedule: Schedule,
+        first_tid: int,
+        on_silence: Callable[[Address], None] = lambda to: None,
+    ) -> None:
+        """``on_silence`` is told of each node that left every attempt of a plain call unanswered."""
         self.retries = 0
         """Sends beyond each request's first."""
         self.timeouts = 0
@@ -100,6 +111,7 @@ class InFlight(Generic[R]):
         self._sockets = sockets
         self._schedule = schedule
         self._next_tid = first_tid
+        self._on_silence = on_silence
         self._patience = Patience()
         self._window = CongestionWindow(schedule.now)
         self._calls: dict[int, Call[R]] = {}
@@ -169,9 +181,10 @@ class InFlight(Generic[R]):
         _stop(call)
         if self._calls.get(call.tid) is call:
             del self._calls[call.tid]
-            self._window.settled(self._schedule.now)
-            if self._held:
-                self._release_soon()
+            if call.sent:  # one that was held back all the time has taken no room
+                self._window.settled(self._schedule.now)
+                if self._held:
+                    self._release_soon()
 
     def fail(self, call: Call[R]) -> None:
         self.drop(call)
@@ -190,6 +203,8 @@ class InFlight(Generic[R]):
             self.send(call)
         else:
             self.timeouts += 1
+            if call.is_plain:
+                self._on_silence(call.to)
             self.fail(call)
 
     def fail_all(self) -> None:

@@ -37,8 +37,8 @@ Admit = Callable[["PublicKey", Callable[[bool], None], Sequence["Topic"]], None]
 """Asked about each peer that has proven its key; says yes or no through the callable, now or within 3 s. The topics are
 those of this side that the peer has shown to be in, too."""
 
-OnOutsider = Callable[["PublicKey", str], None]
-"""A peer, and what it failed at."""
+OnOutsider = Callable[["PublicKey", str, bool], None]
+"""A peer, what it failed at, and whether it did so now: anybody may have repeated the first message of a handshake."""
 
 BACKLOG = 256
 """Accepted connections that wait for the application, as many as may come at once; the next one is closed."""
@@ -58,7 +58,7 @@ class Listening:
         on_announced: Callable[[], None],
         relaying: RelayChoice,
         membership: Membership | None = None,
-        on_outsider: OnOutsider = lambda key, why: None,
+        on_outsider: OnOutsider = lambda key, why, now: None,
     ) -> None:
         """``on_outsider``: a peer that did not prove the secret. Raises ``ValueError`` for a key that is listened for
         already."""
@@ -105,7 +105,7 @@ class Listening:
         membership, greeting = self._membership, question.payload.greeting
         if membership is not None and membership.closed and (greeting is None or not greeting.proves):
             self._core.answer(question.id, False)
-            self._on_outsider(question.remote_public_key, "the peer has no secret")
+            self._on_outsider(question.remote_public_key, "the peer has no secret", False)
         else:
             self._admit(question.remote_public_key, partial(self._core.answer, question.id), self._topics_of(question))
 
@@ -135,7 +135,7 @@ class Listening:
     def _on_unconfirmed(self, public_key: PublicKey, cause: BaseException | None) -> None:
         logger.debug("accept.failed key=%s cause=%s", public_key.short, cause)
         if isinstance(cause, NotAMember):
-            self._on_outsider(public_key, str(cause))
+            self._on_outsider(public_key, str(cause), True)
 
 
 class Listener:
@@ -199,23 +199,28 @@ def takes_topics(allow: Callable[..., bool | Awaitable[bool]]) -> bool:
 
 
 def decide(
-    allow: Callable[..., bool | Awaitable[bool]], nursery: Background
+    allow: Callable[..., bool | Awaitable[bool]], nursery: Background, turn: Callable[[], object]
 ) -> Callable[[Callable[[bool | None], None], PublicKey, Sequence[bytes]], None]:
     """An application's ``allow`` as a question that is answered later: True, False, or None when it failed to answer.
 
-    ``allow`` takes the key, and the topics as well when it has a second parameter. It may be async.
+    ``allow`` takes the key, and the topics as well when it has a second parameter. It may be async: then it is
+    cancelled once nobody waits for it any more. ``turn`` tells the cores the time, before they are given the answer.
     """
     with_topics = takes_topics(allow)
 
     async def ask(answer: Callable[[bool | None], None], key: PublicKey, topics: Sequence[bytes]) -> None:
         verdict: bool | None = None
-        try:
-            allowed = allow(key, topics) if with_topics else allow(key)
-            if inspect.isawaitable(allowed):
-                allowed = await allowed
-            verdict = bool(allowed)
-        except Exception:
-            logger.exception("allow failed for %s: the peer hears nothing", key)
+        with trio.move_on_after(accept.ANSWER_TIMEOUT) as patience:
+            try:
+                allowed = allow(key, topics) if with_topics else allow(key)
+                if inspect.isawaitable(allowed):
+                    allowed = await allowed
+                verdict = bool(allowed)
+            except Exception:  # whatever the application raises is no yes, and must not end the block
+                logger.exception("allow failed for %s: the peer hears nothing", key)
+        if patience.cancelled_caught:
+            logger.warning("allow said nothing about %s for %g s: the peer hears nothing", key, accept.ANSWER_TIMEOUT)
+        turn()
         answer(verdict)
 
     return lambda answer, key, topics: nursery.start_soon(ask, answer, key, topics)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from holepunch.address import Address
 from holepunch.admission import REQUESTS, REQUESTS_PER_HOST, REQUESTS_PER_NEIGHBOUR, Budget
 from swarm.dht.bootstrap import Bootstrapping
-from swarm.dht.events import Event
+from swarm.dht.events import Event, Subscribers
 from swarm.dht.health import Health
 from swarm.dht.ids import ID_SIZE, node_id
 from swarm.dht.inflight import RETRIES as REQUEST_RETRIES
@@ -90,16 +90,19 @@ class Node:
             firewalled=firewalled,
             on_request=self._on_request,
             on_reply=self._on_reply,
+            on_silence=self._on_silence,
         )
         self.maintenance = Maintenance(self)
         self.reachability = Reachability(self)
+        self.bootstrapping = Bootstrapping(
+            self, permanent=ephemeral is False, quick_firewall=quick_firewall, on_end=self._on_bootstrapped
+        )
         self._health = Health()
         self._internal = InternalCommands(schedule, self.maintenance.doubt)
         self._adaptive = ephemeral is None
         self._permanent = ephemeral is False
-        self._quick_firewall = quick_firewall
         self._node_filter = node_filter
-        self._listeners: list[Callable[[Event], None]] = []
+        self._subscribers = Subscribers()
         if public is not None:
             self.reachability.sample(public)
         for address in reversed(nodes):
@@ -108,9 +111,7 @@ class Node:
     def start(self) -> None:
         """Bootstrap: `Event.BOOTSTRAPPED` tells the end. The sockets are bound by now."""
         self.maintenance.start()
-        Bootstrapping(
-            self, permanent=self._permanent, quick_firewall=self._quick_firewall, on_end=self._on_bootstrapped
-        ).start()
+        self.bootstrapping.start()
 
     def receive(self, role: Role, data: Buffer, source: Address) -> bool:
         """A datagram that is neither UDX nor of one byte. Whatever it holds, this does not raise. False: not for us."""
@@ -118,13 +119,7 @@ class Node:
 
     def subscribe(self, listener: Callable[[Event], None]) -> Cancel:
         """Call ``listener`` with every `Event` from now on."""
-        self._listeners.append(listener)
-
-        def leave() -> None:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-
-        return leave
+        return self._subscribers.add(listener)
 
     # own state
 
@@ -325,6 +320,10 @@ class Node:
         else:
             self.maintenance.heard(reply.from_, reply.id, reply.to, reply.role == self.main_role)
 
+    def _on_silence(self, address: Address) -> None:
+        """A node left a request unanswered for good, whatever it was about: it is gone (dht-rpc section 5)."""
+        self.table.remove(node_id(address))
+
     def _passes_filter(self, address: Address) -> bool:
         return self._node_filter is None or self._node_filter(address)
 
@@ -332,7 +331,7 @@ class Node:
 
     def _on_bootstrapped(self) -> None:
         self.bootstrapped = True
-        self._emit(Event.BOOTSTRAPPED)
+        self._subscribers.tell(Event.BOOTSTRAPPED)
 
     def adopt_id(self, id: bytes) -> None:
         """The own address was found, or changed: the table is built around its id."""
@@ -341,21 +340,21 @@ class Node:
             if self.bootstrapped:
                 self.refresh()
         if not self.ephemeral:
-            self._emit(Event.PERSISTENT)
+            self._subscribers.tell(Event.PERSISTENT)
 
     def nat_updated(self) -> None:
         """The sampled address changed."""
-        self._emit(Event.NAT_UPDATE)
+        self._subscribers.tell(Event.NAT_UPDATE)
 
     def update_health(self) -> None:
         """A tick ended."""
         if self._health.update(self.rpc.responses, self.rpc.timeouts):
-            self._emit(Event.NETWORK_UPDATE)
+            self._subscribers.tell(Event.NETWORK_UPDATE)
 
     def network_changed(self) -> None:
         """The system's own addresses changed: tell subscribers. The sockets stay."""
-        self._emit(Event.NETWORK_CHANGE)
-        self._emit(Event.NETWORK_UPDATE)
+        self._subscribers.tell(Event.NETWORK_CHANGE)
+        self._subscribers.tell(Event.NETWORK_UPDATE)
 
     def wake_up(self) -> None:
         """Time went by unnoticed: nothing known about the network is certain any more.
@@ -369,10 +368,10 @@ class Node:
         became_ephemeral = self._adaptive and not self.ephemeral
         if became_ephemeral:
             self.rpc.ephemeral = True
-            self._emit(Event.EPHEMERAL)
+            self._subscribers.tell(Event.EPHEMERAL)
         if changed:
-            self._emit(Event.NETWORK_UPDATE)
-        self._emit(Event.WAKE_UP)
+            self._subscribers.tell(Event.NETWORK_UPDATE)
+        self._subscribers.tell(Event.WAKE_UP)
 
     def suspend(self) -> None:
         """Fail every request under way, ignore datagrams, do nothing until `resume`. The shell closes the sockets."""
@@ -392,8 +391,4 @@ class Node:
         """Stop for good. Nothing is called any more, not even for requests and queries under way."""
         self.maintenance.stop()
         self.rpc.close()
-        self._listeners.clear()
-
-    def _emit(self, event: Event) -> None:
-        for listener in tuple(self._listeners):
-            listener(event)
+        self._subscribers.clear()

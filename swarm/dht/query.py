@@ -109,6 +109,7 @@ class Query:
         "_cancels",
         "_candidates",
         "_command",
+        "_entered",
         "_from_table",
         "_lossy",
         "_node",
@@ -144,8 +145,10 @@ class Query:
         self._visits: set[_Visit] = set()
         self._lossy = False
         """A node has answered, but not its first request."""
+        self._entered = options.only_nodes
+        """The bootstrap nodes were asked for, or never will be."""
         self._seeding = False
-        """The bootstrap nodes are not known yet."""
+        """They are not known yet."""
         self._slow = 0
         self._slowed_down = False
         self._from_table = options.only_nodes
@@ -163,6 +166,11 @@ class Query:
         return [reply.from_ for reply in self.closest]
 
     @property
+    def asked(self) -> list[Address]:
+        """Whom it has asked so far."""
+        return self._candidates.asked
+
+    @property
     def ended(self) -> bool:
         """``on_end`` was called, or the query was cancelled."""
         return self._state is _State.ENDED
@@ -174,8 +182,7 @@ class Query:
         if not self._options.only_nodes:
             self._add_from_table()
             if len(self._candidates) < K:
-                self._seeding = True
-                self._node.bootstrap_nodes(self._on_bootstrap_nodes)
+                self._enter()
         if self._candidates:
             self._advance()
         elif not self._seeding:
@@ -193,6 +200,10 @@ class Query:
         self._cancels.clear()
 
     # seeding
+
+    def _enter(self) -> None:
+        self._entered = self._seeding = True
+        self._node.bootstrap_nodes(self._on_bootstrap_nodes)
 
     def _on_bootstrap_nodes(self, addresses: Sequence[Address]) -> None:
         """Now, or long after the search has begun with what is known: their names may have to be resolved."""
@@ -226,6 +237,10 @@ class Query:
                 return
             if self._visits and not self._may_leave_the_rest():
                 return
+            if not self._entered and not self.successes and not self._node.rpc.suspended:
+                # nobody answered of those that were known: they may be of another network, or of long ago
+                self._enter()
+                continue
             if self._from_table or self.successes >= K / 4:
                 self._commit()
                 return
@@ -306,7 +321,6 @@ class Query:
         self.errors += 1
         if self._node.rpc.suspended:
             return  # says nothing about that node
-        self._node.table.remove(node_id(address))
         for referrer in self._candidates.failed(address):
             self._hint(referrer, address)
 

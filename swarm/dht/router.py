@@ -74,6 +74,15 @@ class Router:
     def stop_serving(self, target: bytes) -> None:
         self._servers.pop(target, None)
 
+    def suspend(self) -> None:
+        """Have every server drop what is under way, until `resume`."""
+        for server in self._servers.values():
+            server.receptionist.suspend()
+
+    def resume(self) -> None:
+        for server in self._servers.values():
+            server.receptionist.resume()
+
     def own_record(self, target: bytes) -> bytes | None:
         server = self._servers.get(target)
         return None if server is None else server.record

@@ -17,6 +17,7 @@ from swarm.dht.inflight import RETRIES, Call, InFlight
 from swarm.dht.packets import (
     INVALID_TOKEN,
     OK,
+    PING_NAT,
     REQUEST,
     RESPONSE,
     RequestPacket,
@@ -152,8 +153,10 @@ class Rpc:
         firewalled: bool,
         on_request: Callable[[Request], None],
         on_reply: Callable[[Reply], None],
+        on_silence: Callable[[Address], None],
     ) -> None:
-        """``on_request`` gets every request to be answered; ``on_reply`` every matched reply before its caller does."""
+        """``on_request`` gets every request to be answered; ``on_reply`` every matched reply before its caller does.
+        ``on_silence`` is told of each node that a request of its own timed out at for good, before its caller is."""
         self.table = table
         self.firewalled = firewalled
         self.ephemeral = True
@@ -167,7 +170,7 @@ class Rpc:
         self._on_request = on_request
         self._on_reply = on_reply
         self._tokens = Tokens(rng)
-        self._in_flight: InFlight[Reply] = InFlight(sockets, schedule, rng.randrange(0, 1 << 16))
+        self._in_flight: InFlight[Reply] = InFlight(sockets, schedule, rng.randrange(0, 1 << 16), on_silence)
 
     @property
     def main_role(self) -> Role:
@@ -231,6 +234,8 @@ class Rpc:
         call.retries = retries
         call.delay = delay
         call.hops = hops
+        # silence to others may be the peer's behind it, a firewall's, or that of a NAT which forgot
+        call.is_plain = hops == 1 and not delay and role <= CLIENT and not (internal and command == PING_NAT)
         call.on_timeout = on_timeout
         call.data = encode_request(
             RequestPacket(call.tid, to, self._id_from(role), token, internal, command, target, value)

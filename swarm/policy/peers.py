@@ -119,9 +119,11 @@ class PeerInfo:
 
     def ban(self, seconds: float | None = None) -> None:
         """Dial it no more and refuse it, for ever or for so many seconds. An open connection stays open."""
+        self._book.turn()
         self._book.ban(self, seconds)
 
     def unban(self) -> None:
+        self._book.turn()
         self._book.lift(self)
 
     # The rest is the policy's own business.
@@ -181,11 +183,17 @@ class PeerInfo:
 class PeerBook:
     """Every peer there is a reason to remember, by public key, and who of them is banned until when."""
 
-    __slots__ = ("_expiries", "_on_banned", "_on_lifted", "_refused", "_schedule", "by_key", "recent")
+    __slots__ = ("_expiries", "_on_banned", "_on_lifted", "_refused", "_schedule", "by_key", "recent", "turn")
 
     def __init__(
-        self, schedule: Schedule, on_banned: Callable[[PeerInfo], None], on_lifted: Callable[[PeerInfo], None]
+        self,
+        schedule: Schedule,
+        on_banned: Callable[[PeerInfo], None],
+        on_lifted: Callable[[PeerInfo], None],
+        turn: Callable[[], None] = lambda: None,
     ) -> None:
+        """``turn``: called before what the application asks of a peer is done: the schedule must know the time."""
+        self.turn = turn
         self.by_key: dict[bytes, PeerInfo] = {}
         self.recent: dict[bytes, PeerInfo] = {}
         """Forgotten peers, as they were, the oldest first. Nothing is decided by them."""

@@ -45,7 +45,8 @@ class Policy:
     """Who to look for, to dial, to let in, to keep, to dial again.
 
     ``asks``: the application wants to be asked about each peer, through `Effects.ask`. ``has_relay``: a relay is
-    configured, so that a dial may be forced through it. ``backoffs`` and ``jitter`` are in seconds, see `retry`.
+    configured, so that a dial may be forced through it. ``turn`` is called before what the application asks of a
+    `PeerInfo` is done, so that the schedule is told the time. ``backoffs`` and ``jitter`` are in seconds, see `retry`.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Policy:
         limits: Limits | None = None,
         asks: bool = False,
         has_relay: bool = False,
+        turn: Callable[[], None] = lambda: None,
         backoffs: Backoffs | None = None,
         jitter: float | None = None,
     ) -> None:
@@ -65,7 +67,9 @@ class Policy:
         self._context = Context(self.public_key, schedule, rng, effects, limits or Limits())
         self._links = Links()
         self._topics: dict[Topic, Rendezvous] = {}
-        self._book = PeerBook(schedule, lambda peer: self._dialler.shun(peer), lambda peer: self._dialler.lifted(peer))
+        self._book = PeerBook(
+            schedule, lambda peer: self._dialler.shun(peer), lambda peer: self._dialler.lifted(peer), turn
+        )
         self._gate = Gate(self._context, asks, lambda key: self.ban(key, "Peer is firewalled"))
         self._dialler = Dialler(
             self._context,
@@ -175,12 +179,14 @@ class Policy:
     # -- peers ---------------------------------------------------------------------------------------------------------
 
     def remember(self, topic: Topic, public_key: bytes, relay_addresses: Sequence[Address]) -> None:
-        """A peer of a joined topic from an earlier run: dialled at once, while the first look-up is on its way.
+        """A peer of a joined topic from an earlier run: dialled at once, while the first look-up is on its way, unless
+        the topic's limit is reached.
 
         It does not count as found, so that the topic is looked up as if nothing were known.
         """
-        if self._context.running and self._is_joined(topic) and public_key != self.public_key:
-            self._finder.found(public_key, topic, relay_addresses)
+        rendezvous = self._topics.get(topic)
+        if rendezvous is not None and rendezvous.sessions and self._context.running and public_key != self.public_key:
+            rendezvous.remember(public_key, relay_addresses)
 
     def shares(self, public_key: bytes, topic: Topic) -> None:
         """A peer has shown, over its connection, that it is in this topic. Nothing happens unless it is joined."""
@@ -214,8 +220,11 @@ class Policy:
         return self._dialler.connect(self._book.add(public_key), on_result)
 
     def ban(self, public_key: bytes, reason: str, seconds: float | None = None) -> None:
-        """Ban a peer in the swarm's own name, and report it. An open connection stays open."""
+        """Ban a peer in the swarm's own name, and report it. An open connection stays open. How long who is banned
+        already stays so is settled: nothing happens."""
         peer = self._book.add(public_key)
+        if peer.banned:
+            return
         self._book.refuse(peer, seconds)
         self._context.counters.bans += 1
         self._context.emit(PeerBanned(peer.public_key, reason, seconds))

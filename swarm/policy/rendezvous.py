@@ -60,12 +60,22 @@ class _Run:
         """A refresh, not merely one more look."""
         self.announces = announces
         self.room = room
+        """How many peers may be dialled because of it; None is any number."""
         self.seen: set[bytes] = set()
         self.search: Search | None = None
 
     def on_found(self, public_key: bytes, relay_addresses: Sequence[Address]) -> None:
         if self._owner is not None and public_key not in self.seen and len(self.seen) < MAX_FOUND:
             self._owner.found(self, public_key, relay_addresses)
+
+    def takes(self, active: bool) -> bool:
+        """Whether a peer may be dialled because of this search. One that is dialled, or connected, costs no place."""
+        if active or self.room is None:
+            return True
+        if self.room == 0:
+            return False
+        self.room -= 1
+        return True
 
     def on_end(self, ok: bool) -> None:
         owner, self._owner = self._owner, None
@@ -200,21 +210,24 @@ class Rendezvous:
 
     # -- what a search reports -----------------------------------------------------------------------------------------
 
+    def remember(self, public_key: bytes, relay_addresses: Sequence[Address]) -> None:
+        """A peer that an earlier run met: dialled as if found, on the account of the search in progress."""
+        run = self._run or _Run(self, False, False, self._room())
+        if run.takes(self._finder.is_active(public_key)):
+            self._finder.found(public_key, self.topic, relay_addresses)
+
     def found(self, run: _Run, public_key: bytes, relay_addresses: Sequence[Address]) -> None:
         if self._finder.is_self(public_key):
             return
         run.seen.add(public_key)
         news = public_key not in self._known
-        if len(self._known) < MAX_FOUND:
-            self._known.add(public_key)
         # a further look is for who was missed; whom it merely sees again has a retry timer of its own
         if not self.client or not (news or run.whole):
             return
-        if run.room is not None and not self._finder.is_active(public_key):
-            if run.room == 0:
-                return
-            run.room -= 1
-        self._finder.found(public_key, self.topic, relay_addresses)
+        if run.takes(self._finder.is_active(public_key)):  # else the next look may have a place for it
+            if len(self._known) < MAX_FOUND:
+                self._known.add(public_key)
+            self._finder.found(public_key, self.topic, relay_addresses)
 
     def ended(self, run: _Run, ok: bool) -> None:
         self._run = None

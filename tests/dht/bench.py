@@ -41,6 +41,7 @@ class Bench:
         self.requests: list[Request] = []
         self.seen: list[Reply] = []
         self.replies: list[Reply | None] = []
+        self.silent: list[Address] = []
         self.rpc = Rpc(
             self,
             self.schedule,
@@ -50,6 +51,7 @@ class Bench:
             firewalled=firewalled,
             on_request=self.requests.append,
             on_reply=self.seen.append,
+            on_silence=self.silent.append,
         )
 
     def send(self, role: Role, data: bytes, to: Address, ttl: int = 0) -> None:

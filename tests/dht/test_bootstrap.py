@@ -108,6 +108,8 @@ def test_names_are_resolved_in_their_order_and_failures_left_out() -> None:
     scene.asked["b.example"](["7.7.7.2", "7.7.7.3"])
     scene.asked["a.example"]([])
     assert scene.results == [[Address("7.7.7.2", 2), Address("1.2.3.4", 5)]]
+    assert set(scene.resolver.asked) == set(scene.results[0])
+    assert scene.resolver.unresolved == [0]
 
 
 def test_suggested_address_that_answers_spares_dns() -> None:
@@ -128,6 +130,8 @@ def test_silent_suggested_address_is_given_up_after_four_pings() -> None:
     scene.net.run(0.2)
     scene.asked["a.example"](["7.7.7.7"])
     assert scene.results == [[Address("7.7.7.7", 1)]]
+    assert scene.resolver.asked == [Address(SUGGESTED, 1), Address("7.7.7.7", 1)]
+    assert scene.resolver.unresolved == []
 
 
 def test_queries_at_one_time_share_one_resolution_and_its_result_is_kept_a_while() -> None:

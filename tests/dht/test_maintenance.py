@@ -241,6 +241,20 @@ def test_silent_node_is_removed_within_a_minute_and_an_answering_one_stays() -> 
     assert {contact.address for contact in scene.node.table.oldest()} == {puppet.address for puppet in good}
 
 
+def test_node_that_leaves_any_request_unanswered_for_good_is_removed() -> None:
+    scene = Scene()
+    pinged, asked, slow = (scene.net.puppet(Address("9.9.9.9", n + 1), None).address for n in range(3))
+    for address in (pinged, asked, slow):
+        scene.know(address)
+    scene.node.ping(pinged, lambda reply: None)
+    scene.node.request(asked, 7, lambda reply: None)
+    scene.node.delayed_ping(slow, 1.0, lambda reply: None)
+    scene.net.run(3.9)
+    assert len(scene.node.table) == 3
+    scene.net.run(5)
+    assert [contact.address for contact in scene.node.table.oldest()] == [slow]
+
+
 def test_node_that_answers_the_regular_ping_without_its_id_is_removed() -> None:
     scene = Scene()
     puppet = scene.net.puppet(Address("9.9.9.9", 1), lambda request: {}, persistent=False)

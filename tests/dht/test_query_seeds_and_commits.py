@@ -57,6 +57,27 @@ def test_search_that_only_knows_dead_nodes_waits_for_bootstrap_hosts() -> None:
     assert query.closest_nodes == nearest(bootstrap, TARGET)
 
 
+def test_bootstrap_nodes_are_asked_once_none_of_twenty_known_nodes_answers() -> None:
+    bootstrap, table = some_addresses(2, seed=8), some_addresses(K, seed=9)
+    scene = Scene(bootstrap=bootstrap, table=table)
+    puppets = scene.puppets(bootstrap, naming([]))
+    query = scene.finish()
+    assert query.closest_nodes == nearest(bootstrap, TARGET)
+    assert set(query.asked) == {*table, *bootstrap}
+    assert [len(puppet.heard) for puppet in puppets] == [1, 1]
+    assert query.errors == K
+
+
+def test_bootstrap_nodes_are_left_alone_while_one_of_twenty_known_nodes_answers() -> None:
+    bootstrap, table = some_addresses(2, seed=8), some_addresses(K, seed=9)
+    scene = Scene(bootstrap=bootstrap, table=table)
+    puppets = scene.puppets(bootstrap, naming([]))
+    scene.puppets(table[:1], naming([]))
+    query = scene.finish()
+    assert query.successes == 1
+    assert not any(puppet.heard for puppet in puppets)
+
+
 def test_twenty_given_nodes_keep_the_table_out_and_go_slowly_first() -> None:
     given = some_addresses(K)
     scene = Scene(table=some_addresses(5, seed=9), bootstrap=some_addresses(2, seed=8))

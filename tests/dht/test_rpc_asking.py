@@ -10,6 +10,7 @@ import pytest
 from holepunch.core import CLIENT, SERVER, Role
 from swarm.dht.ids import node_id
 from swarm.dht.inflight import MAX_IN_FLIGHT
+from swarm.dht.packets import PING, PING_NAT
 from swarm.dht.patience import UNKNOWN
 from swarm.dht.rpc import Reply
 
@@ -61,6 +62,41 @@ def test_each_timeout_is_told() -> None:
     bench.ask(on_timeout=lambda attempt: timeouts.append((attempt, bench.schedule.now)))
     bench.run(10)
     assert timeouts == [(1, UNKNOWN), (2, UNKNOWN + 1), (3, UNKNOWN + 2), (4, 4)]
+
+
+@pytest.mark.parametrize(
+    ("options", "tells"),
+    [
+        ({}, True),
+        ({"retries": 0}, True),
+        ({"role": SERVER}, True),
+        ({"internal": True, "command": PING}, True),
+        ({"hops": 2}, False),  # the peer behind the node may be silent
+        ({"delay": 1.0}, False),  # a NAT may have forgotten
+        ({"internal": True, "command": PING_NAT}, False),  # answered to a socket that a firewall guards
+        ({"role": PUNCH}, False),  # whose packets a NAT may hold back
+    ],
+)
+def test_silence_tells_that_a_node_is_gone_only_if_it_was_to_answer_here_and_at_once(
+    options: dict[str, Any], tells: bool
+) -> None:
+    bench = Bench()
+    bench.ask(**options)
+    while bench.rpc.in_flight:
+        assert bench.silent == []
+        bench.run(bench.schedule.deadline())
+    assert bench.silent == [THERE] * tells
+
+
+def test_request_that_fails_without_having_timed_out_tells_nothing_of_the_node() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.ask()()
+    bench.rpc.suspend()
+    bench.ask()
+    bench.run(10)
+    assert bench.replies == [None, None]
+    assert bench.silent == []
 
 
 def sends_after(bench: Bench, **options: Any) -> list[float]:
@@ -277,6 +313,28 @@ def test_cancelled_request_does_not_leave_later() -> None:
     bench.ask(ELSEWHERE)()
     bench.run(10)
     assert all(to == THERE for _, _, to in bench.sent)
+
+
+def test_cancelling_requests_that_were_held_back_makes_no_room() -> None:
+    bench = Bench()
+    for _ in range(80):
+        bench.ask(retries=0)
+    for _ in range(3):
+        for cancel in [bench.ask(ELSEWHERE) for _ in range(80)]:
+            cancel()
+        bench.ask(ELSEWHERE)
+        bench.run(0.1)
+    assert len(bench.sent) == 80
+
+
+def test_cancelling_a_request_that_has_left_makes_room_for_one() -> None:
+    bench = Bench()
+    cancels = [bench.ask(retries=0) for _ in range(80)]
+    for _ in range(2):
+        bench.ask(ELSEWHERE)
+    cancels[0]()
+    bench.run(0.1)
+    assert len(bench.sent) == 81
 
 
 def test_replies_do_not_count() -> None:

@@ -66,6 +66,7 @@ class Desk:
     handshakes: list[tuple[HandshakeMessage, Address]] = field(default_factory=list)
     holepunches: list[tuple[HolepunchMessage, Address]] = field(default_factory=list)
     relays: list[tuple[Sequence[RelayInfo], Sequence[Address], Callable[[Address], bool]]] = field(default_factory=list)
+    suspended: bool = False
 
     def on_handshake(
         self,
@@ -95,6 +96,12 @@ class Desk:
         self, relays: Sequence[RelayInfo], addresses: Sequence[Address], is_relay: Callable[[Address], bool]
     ) -> None:
         self.relays.append((relays, addresses, is_relay))
+
+    def suspend(self) -> None:
+        self.suspended = True
+
+    def resume(self) -> None:
+        self.suspended = False
 
 
 class HyperNet:

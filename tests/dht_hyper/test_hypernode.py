@@ -125,6 +125,64 @@ def test_resuming_ends_a_suspension_under_way(net: HyperNet) -> None:
     assert reaches(net, TARGET, relay)
 
 
+def test_servers_drop_what_is_under_way_until_the_node_is_back(net: HyperNet) -> None:
+    server, desk = net.client(), Desk(b"answer")
+    net.listen(server, ALICE, desk)
+    server.hyper.suspend(lambda: None)
+    assert desk.suspended
+    net.run(10)
+    assert desk.suspended
+    server.hyper.resume()
+    assert not desk.suspended
+
+
+def test_suspension_that_nobody_waits_for_any_more_ends_at_once(net: HyperNet) -> None:
+    server, desk = net.client(), Desk(b"answer")
+    net.listen(server, ALICE, desk)
+    ended = Outcome[None]()
+    server.hyper.suspend(lambda: ended(None))
+    server.hyper.suspend(lambda: ended(None))
+    server.hyper.end_suspending()
+    assert len(ended.values) == 2
+    assert server.hyper.node.suspended
+    server.hyper.end_suspending()
+    server.hyper.resume()
+    net.run(1)
+    again = Outcome[None]()
+    server.hyper.suspend(lambda: again(None))
+    assert not server.hyper.node.suspended
+    net.wait(again)
+    assert net.lookup(net.client(), TARGET) == []
+    assert len(ended.values) == 2
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 5.0])
+def test_key_whose_first_announcement_a_suspension_cut_short_is_announced_on_return(
+    net: HyperNet, seconds: float
+) -> None:
+    server, desk, announced = net.client(), Desk(b"answer"), Outcome[None]()
+    if seconds < 1:
+        server.hyper.listen(ALICE, desk, lambda: announced(None))
+        net.run(seconds)
+    suspend(net, server)
+    if seconds > 1:
+        server.hyper.listen(ALICE, desk, lambda: announced(None))
+    net.run(60)
+    assert not announced.values
+    assert net.lookup(net.client(), TARGET) == []
+    server.hyper.resume()
+    net.wait(announced)
+    assert reaches(net, TARGET, desk.relays[-1][0][0].relay_address)
+
+
+def test_closing_ends_a_suspension(net: HyperNet) -> None:
+    server, ended = net.client(), Outcome[None]()
+    server.hyper.suspend(lambda: ended(None))
+    server.hyper.close()
+    net.run(10)
+    assert len(ended.values) == 1
+
+
 def test_suspending_twice_ends_twice(net: HyperNet) -> None:
     server = net.client()
     net.listen(server, ALICE, Desk())

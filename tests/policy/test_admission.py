@@ -180,6 +180,18 @@ def test_a_banned_peer_is_refused_when_it_dials() -> None:
     assert server.remotes == [client]
 
 
+def test_who_is_banned_already_is_not_banned_again_and_stays_so_as_long_as_was_said() -> None:
+    world = World()
+    server, client = world.host(1), world.host(2)
+    server.policy.ban(client.public_key, "not a member", 5)
+    server.policy.ban(client.public_key, "not a member")
+    assert len(server.seen(PeerBanned)) == server.policy.stats().bans == 1
+    world.run(6)
+    assert not server.policy.peers
+    server.policy.ban(client.public_key, "still not one")
+    assert len(server.seen(PeerBanned)) == 2
+
+
 def test_a_ban_leaves_an_open_connection_open_but_ends_a_dial_in_progress() -> None:
     world = World()
     server, client = world.host(1), world.host(2)

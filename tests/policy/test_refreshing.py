@@ -139,6 +139,33 @@ def test_a_remembered_peer_is_dialled_before_the_first_look_up_ends() -> None:
     assert kinds(client) == ["lookup"] * 4  # it does not count as found
 
 
+def test_the_limit_of_a_topic_holds_for_remembered_peers_and_found_ones_together() -> None:
+    world = World()
+    servers = [world.host(number) for number in range(2, 8)]
+    for server in servers:
+        server.policy.join(TOPIC, client=False)
+    world.run(1)
+    client = world.host(1)
+    client.policy.join(TOPIC, server=False, limit=2)
+    for server in servers:
+        client.policy.remember(TOPIC, server.public_key, NODES)
+    world.run(60)
+    assert len(client.open) == 2
+
+
+def test_remembered_peers_that_are_gone_keep_those_that_are_there_waiting_for_seconds_only() -> None:
+    world = World()
+    server = world.host(2)
+    server.policy.join(TOPIC, client=False)
+    world.run(1)
+    client = world.host(1)
+    client.policy.join(TOPIC, server=False, limit=2)
+    for number in (8, 9):
+        client.policy.remember(TOPIC, number.to_bytes(32, "big"), NODES)
+    world.run(12)
+    assert client.remotes == [server]
+
+
 def test_a_network_change_probes_connections_and_announces_anew() -> None:
     world = World()
     a, b = world.host(1), world.host(2)

@@ -185,7 +185,10 @@ class Rules(RuleBasedStateMachine):
     def ban(self, key: bytes, seconds: float | None, own_name: bool) -> None:
         peer = self.policy.peers.get(key)
         if own_name or peer is None:
+            lasts = peer is not None and peer.banned
             self.policy.ban(key, "for the test", seconds)
+            if lasts:
+                return  # as long as it did before
         else:
             peer.ban(seconds)
         if seconds is None:
@@ -253,11 +256,22 @@ class Rules(RuleBasedStateMachine):
         self.closed.append(link)
         self.policy.closed(link, error)
 
+    @precondition(lambda self: self.world.open)
+    @rule(data=st.data(), stalled=st.booleans())
+    def stalls_or_revives(self, data: st.DataObject, stalled: bool) -> None:
+        link = data.draw(st.sampled_from(sorted(self.world.open)))
+        if stalled:
+            self.policy.stalled(link)
+        else:
+            self.policy.revived(link)
+
     @precondition(lambda self: self.closed)
     @rule(data=st.data())
     def late_reports(self, data: st.DataObject) -> None:
         link = data.draw(st.sampled_from(self.closed))
         self.policy.closed(link, None)
+        self.policy.stalled(link)
+        self.policy.revived(link)
         self.policy.dial_opened(link, lambda: (0, 0))
         self.policy.dial_failed(link, ConnectError(Reason.PEER_NOT_FOUND))
 
@@ -315,8 +329,9 @@ class Rules(RuleBasedStateMachine):
         open_keys = [key for key, _ in self.world.open.values()]
         assert len(set(open_keys)) == len(open_keys)
         assert OWN not in open_keys
+        dialled = {link.peer.public_key for link in self.policy._links.dialling.values()}
         for link, (key, _) in self.world.open.items():
-            if key not in self.world.dials.values():
+            if key not in dialled:  # else it may be parked behind that dial
                 assert self.policy.connection(key) == link
 
     @invariant()
@@ -324,7 +339,8 @@ class Rules(RuleBasedStateMachine):
         links = self.policy._links
         others = {link.peer.public_key for link in links} - self.beyond_limits
         assert len(others) <= self.limits.max_peers
-        assert sum(not link.by_application for link in links.dialling.values()) <= self.limits.max_parallel
+        own = sum(not link.by_application for link in links.dialling.values())
+        assert own + links.successors <= self.limits.max_parallel
         if self.limits.max_server_connections is not None:
             assert links.servers <= self.limits.max_server_connections
         if self.limits.max_client_connections is not None:
@@ -338,7 +354,10 @@ class Rules(RuleBasedStateMachine):
         assert self.policy._links.servers == sum(not link.is_initiator for link in links)
         rivals = [link.rival.id for link in links if link.rival is not None]
         assert {link.id for link in links if link.id in self.world.open} | set(rivals) == set(self.world.open)
-        assert {*self.world.dials} <= {*self.policy._links.dialling}
+        successors = {link.successor.id for link in links if link.successor is not None}
+        assert self.policy._links.successors == len(successors)
+        assert {*self.world.dials} <= {*self.policy._links.dialling} | successors
+        assert successors <= {*self.world.dials}
 
     @invariant()
     def no_peer_is_forgotten_or_dialled_while_banned(self) -> None:

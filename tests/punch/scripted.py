@@ -87,3 +87,9 @@ class ScriptedServer:
         self, relays: Sequence[RelayInfo], addresses: Sequence[Address], is_relay: Callable[[Address], bool]
     ) -> None:
         self.relays = tuple(relays)
+
+    def suspend(self) -> None:
+        raise AssertionError("nothing here is suspended")
+
+    def resume(self) -> None:
+        raise AssertionError("nothing here is suspended")

@@ -231,6 +231,10 @@ def test_a_closed_listener_is_silent_and_holds_nothing() -> None:
     server.listener.close()
     caller.call()
     assert len(caller.heard) == 1
+    server.listener.suspend()
+    server.listener.resume()
+    caller.call()
+    assert len(caller.heard) == 1
     assert not server.leaks()
 
 

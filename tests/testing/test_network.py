@@ -61,6 +61,22 @@ async def test_run_arrives_as_a_run(autojump_clock: trio.testing.MockClock) -> N
         assert [(len(view), segment) for view, segment, _ in b.receive()] == [(2003, 1000), (3, 3)]
 
 
+@pytest.mark.parametrize("loss", [0.0, 1e-9])
+async def test_only_what_may_travel_in_fragments_crosses_a_link_it_does_not_fit(
+    autojump_clock: trio.testing.MockClock, loss: float
+) -> None:
+    async with VirtualNetwork() as net:
+        b = net.host("1.2.3.5").bind("0.0.0.0", 2)
+        box = net.nat(link=Link(mtu=1280, loss=loss))
+        a = box.host().bind("0.0.0.0", 1)
+        run = [bytes(1300), bytes(1300), b"end"]
+        a.send_segments(run, 1300, Address("1.2.3.5", 2), fragment=True)
+        a.send_segments([bytes(1300)], 1300, Address("1.2.3.5", 2))
+        await trio.sleep(1)
+        assert b"".join(bytes(received.view) for received in b.receive()) == b"".join(run)
+        assert net.drops == {"too large for the link": 1}
+
+
 async def test_one_receive_is_bounded_and_so_is_the_queue(autojump_clock: trio.testing.MockClock) -> None:
     async with VirtualNetwork() as net:
         a, host = net.host("1.2.3.4").bind("0.0.0.0", 1), net.host("1.2.3.5")

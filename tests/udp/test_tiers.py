@@ -178,10 +178,29 @@ async def test_segments_too_large_for_the_device_are_lost_and_smaller_ones_still
     tier = sender.send_tier
     assert sender.send_segments(numbered(0, 44, 1472), 1472, receiver.local_address)
     assert sender.send([bytes(1373)], receiver.local_address)
+    assert sender.send_segments([*numbered(0, 2, 1472), b"short enough"], 1472, receiver.local_address)
     run = numbered(0, 44, 1372)
     assert sender.send_segments(run, 1372, receiver.local_address)
-    assert await datagrams(receiver, 44) == run
+    assert await datagrams(receiver, 45) == [b"short enough", *run]
     assert sender.send_tier is tier
+    sender.close()
+    receiver.close()
+
+
+@pytest.mark.private_network("ip link set lo mtu 1400")
+@pytest.mark.parametrize("tier", SendTier)
+async def test_datagrams_too_large_for_the_device_travel_in_fragments_only_where_that_is_asked_for(
+    tier: SendTier,
+) -> None:
+    network = SystemNetwork(send_tier=tier)
+    receiver, sender = network.bind("127.0.0.1", 0), network.bind("127.0.0.1", 0)
+    to = receiver.local_address
+    run = [*numbered(0, 44, 1472), b"end"]
+    assert sender.send_segments(run, 1472, to, True)
+    assert await datagrams(receiver, 45) == run
+    assert sender.send_segments(numbered(44, 2, 1472), 1472, to)
+    assert sender.send_segments([b"next"], 4, to)
+    assert await datagrams(receiver, 1) == [b"next"]
     sender.close()
     receiver.close()
 

@@ -58,11 +58,11 @@ class Link:
         self.free_at = 0.0
         self.dropped = 0
 
-    def arrivals(self, datagram: bytes, now: float) -> list[float]:
+    def arrivals(self, datagram: bytes, now: float, fragment: bool = False) -> list[float]:
         """When copies of the datagram come out at the other end."""
         chance = self.random.random
         if (
-            len(datagram) + MTU_OVERHEAD > self.mtu
+            (len(datagram) + MTU_OVERHEAD > self.mtu and not fragment)
             or (self.drop is not None and self.drop(decode(memoryview(datagram))))
             or (self.loss and chance() < self.loss)
             or (self.free_at - now) * self.rate > self.queue
@@ -182,9 +182,13 @@ class World:
             datagram = joined[at : at + transmit.segment]
             if self.logging:
                 self.log.append(Sent(self.now, peer, (transmit.role, transmit.to), datagram))
-            for arrival in peer.link.arrivals(datagram, self.now):
+            for arrival in peer.link.arrivals(datagram, self.now, transmit.fragment):
                 self._count += 1
                 heapq.heappush(self._wire, (arrival, self._count, datagram))
+
+    def forget_wire(self) -> None:
+        """What is on its way is lost."""
+        self._wire.clear()
 
     def next_event(self) -> float:
         wire = self._wire[0][0] if self._wire else math.inf

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from typing import TYPE_CHECKING
+
 import pytest
 
 from holepunch.udx import Event
 from holepunch.udx.inbound import MAX_MESSAGES
 from holepunch.udx.packet import DATA, END, HEARTBEAT, MAX_SACK_BLOCKS, MESSAGE, SACK, Packet
-from holepunch.udx.receiver import MAX_STORED_PACKETS, OVERRUN
+from holepunch.udx.receiver import MAX_STORED_PACKETS, OVERRUN, SMALL
 from tests.udx.pair import route
 from tests.udx.scripted import REMOTE, WINDOW, Scripted, packet
+
+if TYPE_CHECKING:
+    from holepunch.compact import Buffer
 
 BODY = 1452
 
@@ -37,6 +43,39 @@ def test_a_run_in_order_becomes_one_piece_of_bytes() -> None:
     assert ack.ack == 44
     [chunk] = peer.stream.take()
     assert chunk == b"".join(bytes([n]) * BODY for n in range(44))
+
+
+@pytest.mark.parametrize("sizes", [(2,), (2, 511), (1, SMALL), (1, 1, SMALL, 1)])
+@pytest.mark.parametrize("late", [False, True])
+def test_small_packets_that_nobody_reads_take_little_more_memory_than_the_window_counts(
+    sizes: tuple[int, ...], late: bool
+) -> None:
+    peer = Scripted()
+    numbers = range(1, MAX_STORED_PACKETS) if late else range(1, 10_000)
+    datagrams = [packet(DATA, number, bytes(sizes[number % len(sizes)])) for number in (*numbers, 0)]
+    if not late:
+        datagrams.insert(0, datagrams.pop())
+    tracemalloc.start()
+    try:
+        for datagram in datagrams:
+            peer.receive(datagram)
+        peer.drain()
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peer.stream.readable == sum(sizes[number % len(sizes)] for number in (0, *numbers))
+    assert used < 1.3 * peer.stream.readable + 50_000
+
+
+def test_joined_packets_are_taken_in_parts_while_more_arrive() -> None:
+    peer = Scripted()
+    chunks: list[Buffer] = []
+    for number in range(60):
+        peer.feed(packet(DATA, number, bytes([number]) * (1 + number % 7)))
+        if number % 3 == 2:
+            chunks += peer.stream.take(5)
+    chunks += peer.stream.take()
+    assert b"".join(chunks) == b"".join(bytes([number]) * (1 + number % 7) for number in range(60))
 
 
 @pytest.mark.parametrize("order", [[0, 2, 1], [1, 0, 2], [0, 0, 1, 2], [2, 1, 0, 1]])

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
 
 from holepunch.udx import Event
 from holepunch.udx.packet import DATA, END, MESSAGE
 from tests.udx.pair import Link, Pair, pattern, route
 from tests.udx.scripted import REMOTE, Scripted, packet
+
+if TYPE_CHECKING:
+    from holepunch.udx import Transmit
+    from tests.udx.pair import Peer
 
 NEW_ID = 78
 
@@ -115,6 +122,55 @@ def test_a_route_that_is_left_gets_no_retransmissions() -> None:
     [(_, again)] = peer.repairs(1.5)
     assert (again.seq, again.stream_id) == (0, NEW_ID)
     assert peer.sent_to[-1] == route(5)
+
+
+def fragmentable(pair: Pair) -> list[Transmit]:
+    """From now on, what leaves and may travel in fragments."""
+    found: list[Transmit] = []
+    send = pair.send
+
+    def watched(peer: Peer, transmit: Transmit) -> None:
+        if transmit.fragment:
+            found.append(transmit)
+        send(peer, transmit)
+
+    pair.send = watched  # type: ignore[method-assign]
+    return found
+
+
+@pytest.mark.parametrize("mtu", [1228, 1420])
+def test_stream_that_moves_to_a_path_which_carries_less_has_its_large_packets_sent_in_fragments(mtu: int) -> None:
+    pair = Pair(Link(rate=2e6))
+    found = fragmentable(pair)
+    data = pattern(3_000_000)
+    pair.a.write(data, end=True)
+    pair.run(until=lambda: pair.b.received_bytes > 1_000_000)
+    assert pair.a.stream.max_message == 1452
+    assert found == []
+    pair.forget_wire()
+    pair.a.link = Link(rate=2e6, mtu=mtu)
+    pair.a.stream.change_route(route(5), 2, pair.now, leave=True)
+    pair.a.work()
+    pair.run(until=lambda: pair.b.stream.ended)
+    assert pair.b.received == data
+    assert {transmit.segment for transmit in found} == {1472}
+    count = len(found)
+    pair.b.write(pattern(1000))
+    pair.run(2)
+    assert len(found) == count
+
+
+def test_what_is_sent_again_to_the_old_route_goes_whole() -> None:
+    pair = Pair(Link(rate=2e6, loss=0.1))
+    found = fragmentable(pair)
+    data = pattern(1_000_000)
+    pair.a.write(data, end=True)
+    pair.run(until=lambda: pair.b.received_bytes > 500_000)
+    pair.a.stream.change_route(route(5), 2, pair.now)
+    pair.a.work()
+    pair.run(until=lambda: pair.b.stream.ended)
+    assert pair.b.received == data
+    assert found == []
 
 
 def test_the_last_packet_can_be_sent_again_without_waiting() -> None:

@@ -29,15 +29,6 @@ def test_packets_carry_1152_bytes_until_more_is_proven() -> None:
     assert [p.seq for p in sent] == [0, 1, 2]
 
 
-def test_buffers_may_change_after_they_were_written() -> None:
-    peer = Scripted()
-    buffer = bytearray(b"mine")
-    peer.stream.write([buffer, memoryview(buffer)])
-    buffer[:] = b"gone"
-    [one] = peer.drain()
-    assert bytes(one.payload) == b"minemine"
-
-
 def test_a_batch_leaves_as_one_transmit_of_full_packets() -> None:
     pair = Pair(Link(delay=0.001), Link(delay=0.001))
     pair.a.write(pattern(2_000_000))

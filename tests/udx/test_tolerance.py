@@ -7,11 +7,11 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holepunch.udx import UdxStream
-from holepunch.udx.packet import SACK, header, sack_area
+from holepunch.udx import TimedOut, UdxStream
+from holepunch.udx.packet import DATA, SACK, header, sack_area
 from holepunch.udx.receiver import OVERRUN
 from tests.udx.pair import route
-from tests.udx.scripted import LOCAL, WINDOW, Scripted
+from tests.udx.scripted import LOCAL, WINDOW, Scripted, packet
 
 NUMBER = st.integers(0, 40) | st.integers(0, 2**32 - 1)
 BLOCKS = st.lists(st.tuples(NUMBER, NUMBER), max_size=60)
@@ -79,6 +79,55 @@ def test_a_long_storm_of_hostile_packets_is_survived() -> None:
             peer.take()
 
 
+ACTIONS = st.sampled_from(["write", "sack all", "sack some", "acknowledge", "speak", "last again", "move", "wait"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(ACTIONS, st.floats(0, 4)), min_size=8, max_size=30))
+def test_sparse_writes_and_a_peer_that_sacks_what_it_likes_leave_the_books_in_order(
+    actions: list[tuple[str, float]],
+) -> None:
+    peer = Scripted()
+    stream = peer.stream
+    for action, amount in actions:
+        if stream.closed:
+            return
+        flight = stream._sender.recovery.flight
+        match action:
+            case "write":
+                peer.write(bytes(1 + int(amount * 1000)))
+            case "sack all":
+                peer.feed(packet(0, 0, ack=flight.una, sacks=[(flight.una, flight.next)]))
+            case "sack some":
+                peer.feed(packet(0, 0, ack=flight.una, sacks=[(flight.next - 1, flight.next)]))
+            case "acknowledge":
+                peer.feed(packet(0, 0, ack=round(flight.una + (flight.next - flight.una) * amount / 4)))
+            case "speak":
+                peer.feed(packet(0, 0, ack=flight.una))
+            case "last again":
+                stream.send_last_again()
+                peer.drain()
+            case "move":
+                stream.change_route(route(2), 5, peer.now, leave=amount < 2)
+                peer.drain()
+            case "wait":
+                peer.wait(amount)
+        if not stream.closed:
+            check(stream, peer.now)
+
+
+def test_peer_that_sacks_everything_and_acknowledges_nothing_is_given_up_like_a_silent_one() -> None:
+    peer = Scripted()
+    peer.write(b"header")
+    peer.feed(packet(0, 0, sacks=[(0, 1)]))
+    peer.wait(2)
+    assert peer.feed(packet(0, 0)) == []
+    peer.stream.send_last_again()
+    assert peer.drain() == []
+    peer.wait(20)
+    assert isinstance(peer.stream.error, TimedOut)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=400), st.integers(1, 120))
 def test_runs_of_random_bytes_are_harmless(data: bytes, segment: int) -> None:
@@ -87,3 +136,11 @@ def test_runs_of_random_bytes_are_harmless(data: bytes, segment: int) -> None:
     stream.receive(memoryview(data), segment, route(1), 0.0)
     stream.flush(0.0)
     assert not stream.readable
+
+
+def test_run_of_datagrams_too_short_for_a_header_is_harmless() -> None:
+    peer = Scripted()
+    for segment in (4, 8, 12, 16):
+        run = b"".join(packet(DATA, number)[:segment] for number in range(3))
+        peer.stream.receive(memoryview(run), segment, route(1), peer.now)
+    assert peer.drain() == []

@@ -1,0 +1,147 @@
+"""The own connections to relays: what peers ask of them by the relays and tokens that they choose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from holepunch.address import Address
+from holepunch.core import Schedule
+from holepunch.keys import PublicKey
+from holepunch.relay.client import RelayClient
+from holepunch.relay.messages import PAIR, PROTOCOL, Pair
+from holepunch.relay.pool import PAIRING_TIMEOUT, RelayPool
+from holepunch.relay.protomux import Protomux
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holepunch.relay.frame_pump import FramePump
+    from holepunch.stream import EncryptedStream
+
+OWN = bytes(32)
+RELAY = PublicKey(b"\x01" * 32)
+TOKEN = b"\xaa" * 32
+
+
+class Stream:
+    """As much of an `EncryptedStream` as a pump takes before it runs."""
+
+    route = (0, Address("192.88.99.1", 1000))
+
+    def limit_frames(self, size: int) -> None:
+        pass
+
+
+class World:
+    """A pool, and a relay that answers when told to."""
+
+    def __init__(self) -> None:
+        self.schedule = Schedule()
+        self.pool = RelayPool(self._connect, self._spawn, self.schedule, OWN)
+        self.open: Callable[[], None]
+        self.relay = Protomux()
+        self.asked: list[Pair] = []
+        self.channel = self.relay.create(PROTOCOL, OWN, receivers=[lambda body: self.asked.append(Pair.decode(body))])
+        assert self.channel is not None
+        self.channel.open()
+        self._mux: Protomux | None = None
+
+    def _connect(
+        self, key: PublicKey, on_open: Callable[[EncryptedStream], None], on_failed: Callable[[Exception], None]
+    ) -> Callable[[], None]:
+        self.open = lambda: on_open(cast("EncryptedStream", Stream()))
+        return lambda: None
+
+    def _spawn(self, run: Callable[[], Any]) -> None:
+        pump: FramePump = run.__self__  # type: ignore[attr-defined]
+        self._mux = pump.mux
+
+    def pair(self, outcomes: list[str | None]) -> Any:
+        return self.pool.pair(RELAY, TOKEN, True, 7, outcomes.append)
+
+    def carry(self) -> None:
+        """Let everything that is due happen, and every frame arrive."""
+        self.schedule.advance(self.schedule.now)
+        for mine, other in ((self._mux, self.relay), (self.relay, self._mux)):
+            if mine is not None and other is not None:
+                sent, mine.outgoing = mine.outgoing, []
+                for frame in sent:
+                    other.receive(frame)
+
+    def answer(self, stream_id: int) -> None:
+        assert self.channel is not None
+        self.channel.send(PAIR, Pair(True, TOKEN, stream_id).encode())
+        self.carry()
+
+
+@pytest.mark.parametrize("opened", ["before", "between", "after"])
+def test_second_stream_under_one_token_is_told_that_it_cannot_be_and_the_first_is_paired(opened: str) -> None:
+    world = World()
+    first: list[str | None] = []
+    second: list[str | None] = []
+    pairings = []
+    for outcomes, moment in ((first, "before"), (second, "between")):
+        pairings.append(world.pair(outcomes))
+        if opened == moment:
+            world.open()
+        assert outcomes == []
+    world.carry()
+    assert (first, second) == ([], ["another stream uses this token at the relay"])
+    pairings[1].end()
+    if opened == "after":
+        world.open()
+        world.carry()
+    world.carry()
+    world.answer(99)
+    assert len(world.asked) == 1
+    assert first == [None]
+    assert pairings[0].remote_id == 99
+    world.schedule.advance(PAIRING_TIMEOUT + 1)
+    assert (len(first), len(second)) == (1, 1)
+
+
+def test_second_stream_under_one_token_may_be_withdrawn_before_it_is_told() -> None:
+    world = World()
+    outcomes: list[str | None] = []
+    world.pair([])
+    world.pair(outcomes).end()
+    world.carry()
+    assert outcomes == []
+
+
+def test_token_may_be_used_again_once_its_stream_needs_it_no_more() -> None:
+    world = World()
+    first = world.pair([])
+    world.open()
+    first.end()
+    outcomes: list[str | None] = []
+    world.pair(outcomes)
+    world.carry()
+    world.answer(99)
+    assert outcomes == [None]
+
+
+def test_stream_that_a_relay_paired_under_the_number_0_is_told_once() -> None:
+    world = World()
+    outcomes: list[str | None] = []
+    lost: list[None] = []
+    pairing = world.pair(outcomes)
+    pairing.on_lost = lambda: lost.append(None)
+    world.open()
+    world.carry()
+    world.answer(0)
+    assert outcomes == [None]
+    assert world.channel is not None
+    world.channel.close()
+    world.carry()
+    assert outcomes == [None]
+    assert lost == [None]
+
+
+def test_client_refuses_to_ask_twice() -> None:
+    client = RelayClient(Protomux(), OWN, lambda: None)
+    client.pair(True, TOKEN, 1, lambda _: None)
+    with pytest.raises(ValueError, match="waits for its peer"):
+        client.pair(True, TOKEN, 2, lambda _: None)

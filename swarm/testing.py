@@ -46,18 +46,24 @@ class Testnet:
         self._internet = internet
         self._stack = AsyncExitStack()
         self.nodes: list[DHT] = []
+        self._entrance: str | None = None
 
     @property
     def bootstrap(self) -> list[str]:
-        """What to give to `Swarm` and `DHT`, and to Node's peers."""
-        return [str(self.nodes[0].local_address)]
+        """What to give to `Swarm` and `DHT`, and to Node's peers. Raises ``RuntimeError`` before the block."""
+        if self._entrance is None:
+            raise RuntimeError("a Testnet has an address inside its block: `async with Testnet(3) as net:`")
+        return [self._entrance]
 
     async def __aenter__(self) -> Self:
+        if self._entrance is not None:
+            raise RuntimeError("a Testnet is entered once; make a new one")
         async with AsyncExitStack() as stack:
             nursery = await stack.enter_async_context(hidden_nursery())
             host, network = self._place()
             first = DHT(bootstrap=(), host=host, network=network, public_host=host)
             self.nodes.append(await nursery.start(self._run, first))
+            self._entrance = str(first.local_address)
             for _ in range(self._count - 1):
                 host, network = self._place()
                 node = DHT(bootstrap=self.bootstrap, host=host, network=network, ephemeral=False, firewalled=False)

@@ -5,6 +5,7 @@ A thin shell. It decides nothing: what is asked and answered on the wire is in t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from holepunch.keys import KeyPair, PublicKey, check_key_pair, hash32
@@ -102,7 +103,8 @@ class DHT(AskingBlock):
             takes_topics(allow)  # before anything is sent
         await self.bootstrapped()
         self._check_free(pair.public_key)
-        listener = Listener(pair.public_key, lambda: self._listeners.pop(pair.public_key, None))
+        forget = partial(self._listeners.pop, pair.public_key, None)
+        listener = Listener(pair.public_key, forget, self._waiters.check)
         admit: Admit | None = None
         if allow is not None:
             ask = decide(allow, self._nursery, self.turn)

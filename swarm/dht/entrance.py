@@ -75,6 +75,11 @@ class Entrance:
         if not self.reached:
             raise self._error()
 
+    def check_company(self) -> None:
+        """Raise `BootstrapError` when no other node was ever heard."""
+        if not self._node.rpc.responses:
+            raise self._error()
+
     def _when_decided(self, done: Callable[[None], None], _: Callable[[BaseException], None]) -> Cancel:
         return self._node.subscribe(lambda event: done(None) if event is Event.BOOTSTRAPPED else None)
 

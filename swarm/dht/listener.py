@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import trio
 
@@ -139,24 +139,35 @@ class Listening:
 
 
 class Listener:
-    """What `DHT.listen` gives: iterate over it for the connections."""
+    """What `DHT.listen` gives: iterate over it for the connections. As an async context manager it is closed at the end
+    of the block."""
 
-    def __init__(self, public_key: PublicKey, on_closed: Callable[[], object]) -> None:
+    def __init__(self, public_key: PublicKey, on_closed: Callable[[], object], check: Callable[[], object]) -> None:
+        """``check`` raises once the node's block was left."""
         self.public_key = public_key
         self.listening: Listening | None = None
         self._arrivals = Arrivals(BACKLOG)
         self._on_closed = on_closed
+        self._check = check
 
     def arrived(self, connection: Connection) -> None:
         if not self._arrivals.put(connection):
             logger.warning("a connection of %s was closed: nobody takes it", connection.remote_public_key)
             connection.destroy()
 
-    def __aiter__(self) -> Listener:
+    def __aiter__(self) -> Self:
+        self._check()
         return self
 
     async def __anext__(self) -> Connection:
+        self._check()
         return await self._arrivals.get()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     async def aclose(self) -> None:
         """Accept nothing more and take the announcement back, within a second. Connections stay open."""

@@ -106,7 +106,7 @@ def tell(swarm: Swarm, *, online: bool = True, degraded: bool = False) -> None:
     node = swarm.dht.node.node
     node._health.online, node._health.degraded = online, degraded
     swarm.dht.turn()
-    node._emit(Event.NETWORK_UPDATE)
+    node._subscribers.tell(Event.NETWORK_UPDATE)
 
 
 async def test_change_of_addresses_announces_each_topic_once(pair: tuple[Swarm, Swarm], announced: list[Topic]) -> None:

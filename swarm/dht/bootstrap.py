@@ -6,17 +6,18 @@ DNS is asked through a callable. Protocol: dht-rpc section 11. Reference: dht-rp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from holepunch.address import Address, is_ipv4, split_host_port
 
 if TYPE_CHECKING:
+    from holepunch.core import Random
     from swarm.dht.node import Node
     from swarm.dht.query import Query
     from swarm.dht.rpc import Reply
 
-__all__ = ["PUBLIC_BOOTSTRAP", "BootstrapHost", "Bootstrapping", "Lookup", "Resolver"]
+__all__ = ["PUBLIC_BOOTSTRAP", "BootstrapHost", "Bootstrapping", "Lookup", "Resolver", "retry_pauses"]
 
 PUBLIC_BOOTSTRAP = (
     "88.99.3.86@node1.hyperdht.org:49737",
@@ -27,6 +28,13 @@ PUBLIC_BOOTSTRAP = (
 
 RESOLVED_FOR = 60.0
 """Seconds that resolved addresses are kept. The reference resolves afresh for each query of a small network."""
+
+RETRY_FIRST = 5.0
+RETRY_MOST = 60.0
+"""Seconds between tries while no bootstrap node answers: doubled each time from the first to the second."""
+RETRY_JITTER = 0.25
+"""The part of each pause that chance may take away: nodes that lost one bootstrap node at one moment must not all ask
+it at one moment when it is back."""
 
 Lookup = Callable[[str, Callable[[Sequence[str]], None]], None]
 """Resolves a name to IPv4 hosts, none when it cannot, through the callable it is given: once, now or later."""
@@ -53,6 +61,14 @@ class BootstrapHost(NamedTuple):
                 "'192.0.2.1:49737' or '192.0.2.1@node.example.org:49737'"
             )
         return cls(*found, suggested if at else None)
+
+
+def retry_pauses(rng: Random) -> Iterator[float]:
+    """Seconds before each further try, for ever."""
+    pause = RETRY_FIRST
+    while True:
+        yield pause * (1 - RETRY_JITTER * rng.random())
+        pause = min(2 * pause, RETRY_MOST)
 
 
 class Resolver:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from holepunch.arguments import check_texts
-from swarm.dht.bootstrap import BootstrapHost, Resolver
+from swarm.dht.bootstrap import BootstrapHost, Resolver, retry_pauses
 from swarm.dht.events import Event
 from swarm.errors import BootstrapError
 
@@ -29,9 +29,6 @@ __all__ = ["Entrance"]
 
 logger = logging.getLogger(__name__)
 
-RETRY = 5.0
-"""Seconds between tries while no bootstrap node answers."""
-
 
 class Entrance:
     """Works from `start` until the endpoint's block is left."""
@@ -46,6 +43,8 @@ class Entrance:
         self._waiters = waiters
         self._surroundings = surroundings
         self._reached = trio.Event()
+        self._changed = trio.Event()
+        """The network may be another one than at the last try."""
         self._failed = False
         """The first try ended, and nobody had answered."""
         self._node: Node
@@ -84,6 +83,8 @@ class Entrance:
         return self._node.subscribe(lambda event: done(None) if event is Event.BOOTSTRAPPED else None)
 
     def _on_event(self, event: Event) -> None:
+        if event in (Event.NETWORK_CHANGE, Event.WAKE_UP):
+            self._changed.set()
         if event is not Event.BOOTSTRAPPED:
             return
         if self._has_answer():
@@ -106,8 +107,13 @@ class Entrance:
         )
 
     async def _keep_trying(self) -> None:
+        pauses = retry_pauses(self._node.rng)
         while not self._has_answer():
-            await trio.sleep(RETRY)
+            self._changed = trio.Event()
+            with trio.move_on_after(next(pauses)) as pause:
+                await self._changed.wait()
+            if not pause.cancelled_caught:
+                pauses = retry_pauses(self._node.rng)
             self._endpoint.now()
             self._node.refresh()
         self._reached.set()

@@ -1,6 +1,6 @@
 # make demo    watch two peers find each other and exchange data
 # make test    run every test
-# make nat-matrix    every kind of NAT against every other, as root; NAT_KINDS, NAT_REPEAT, NAT_DELAY choose
+# make nat-matrix    every kind of NAT against every other, as root; tests/nat/matrix.py says how to choose
 # make soak    peers of ours and of Node that are killed and restarted for a minute
 # make bench   measure side by side with Node, some minutes; writes docs/benchmarks.md
 # make growth  look-ups in networks of up to 10,000 nodes, on virtual time; writes docs/growth.md
@@ -25,7 +25,7 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-dev $(NODE_PACKAGES)/installed
 	$(RUN) -m pytest $(TESTS)
 
-nat-matrix: $(VENV)/installed-dev
+nat-matrix: $(VENV)/installed-dev $(NODE_PACKAGES)/installed
 	$(RUN) -m pytest -q tests/nat/matrix.py
 
 soak: $(VENV)/installed-dev $(NODE_PACKAGES)/installed

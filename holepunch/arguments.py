@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Address
 
-__all__ = ["check_bytes", "check_host", "check_integer", "check_port", "check_target", "check_texts"]
+__all__ = ["check_32_bytes", "check_bytes", "check_host", "check_integer", "check_port", "check_target", "check_texts"]
 
 
 def check_texts(value: Iterable[str], name: str, example: str) -> list[str]:
@@ -59,9 +59,14 @@ def check_bytes(value: bytes | bytearray | memoryview, name: str) -> bytes:
     return bytes(value)
 
 
+def check_32_bytes(value: bytes | bytearray | memoryview, name: str) -> bytes:
+    """A key or a hash."""
+    data = check_bytes(value, name)
+    if len(data) != 32:
+        raise ValueError(f"{name} is 32 bytes, got {len(data)}: {data[:40]!r}")
+    return data
+
+
 def check_target(value: bytes | bytearray | memoryview) -> bytes:
-    """The 32 bytes that something is stored near in the DHT."""
-    target = check_bytes(value, "a target")
-    if len(target) != 32:
-        raise ValueError(f"a target is 32 bytes, got {len(target)}: {target[:40]!r}")
-    return target
+    """What something is stored near in the DHT."""
+    return check_32_bytes(value, "a target")

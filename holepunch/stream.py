@@ -181,7 +181,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
             return await self._receive()
 
     async def receive_datagram(self) -> bytes:
-        """The next unordered message. A peer that sends faster than they are taken loses the newest."""
+        """The next unordered message. A peer that sends faster than they are taken loses the oldest."""
         with self._datagrams:
             await trio.lowlevel.checkpoint()
             while True:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holepunch.address import Address, best_match, is_bogon, is_private, is_reserved, split_host_port
-
-CASES = json.loads((Path(__file__).parent / "vectors" / "nat.json").read_text())["cases"]
+from tests.recorded import recorded
 
 hosts = st.ip_addresses(v=4).map(str)
 
@@ -133,7 +130,7 @@ def test_port_that_is_none_is_none(port: str) -> None:
     assert split_host_port(f"host:{port}") is None
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c["kind"] == "address_class"], ids=lambda c: str(c["ip"]))
+@pytest.mark.parametrize("case", recorded("nat.json", "address_class"))
 def test_recorded_host_is_of_the_recorded_class(case: dict[str, Any]) -> None:
     assert is_private(case["ip"]) == case["private"]
     assert is_reserved(case["ip"]) == case["reserved"]
@@ -146,7 +143,7 @@ def test_bogon_is_private_or_reserved_never_both(host: str) -> None:
     assert not (is_private(host) and is_reserved(host))
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c["kind"] == "match_address"], ids=lambda c: str(c["remote"]))
+@pytest.mark.parametrize("case", recorded("nat.json", "match_address"))
 def test_recorded_match_is_found(case: dict[str, Any]) -> None:
     found = best_match(case["local"], [Address(host, 1) for host in case["remote"]])
     assert (found.host if found else None) == case["result"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from holepunch.udp.interfaces import local_hosts
 from swarm.testing import Testnet
 from tests.programs import SWARM, run, running
 
@@ -71,6 +72,9 @@ async def test_help_lists_every_command_with_its_purpose() -> None:
         ("testnet", "--nodes", "0"),
         ("bootstrap", "nonsense"),
         ("node", "--host", "nonsense"),
+        ("get", "nonsense"),
+        ("get", "--mutable", "nonsense"),
+        ("put", ""),
         ("unheard-of",),
     ],
 )
@@ -112,13 +116,16 @@ async def test_port_in_use_is_a_clear_failure() -> None:
 # -- a network on this machine ---------------------------------------------------------------------------------------
 
 
-async def test_demo_verifies_what_arrived_in_both_processes() -> None:
+async def test_demo_connects_within_a_second_and_verifies_what_arrived_in_both_processes() -> None:
     with trio.fail_after(60):
         done = await run(*SWARM, "demo", "--json")
     events = objects(done.stdout)
     assert done.returncode == 0
     assert events[-1]["what"] == "verified"
     assert {event["who"] for event in events if event["what"] == "received"} == {"alice", "bob"}
+    # from its own join on: what the one waits for before the other one's process runs is no time of the protocol
+    seconds = {event["who"]: event["seconds"] for event in events if event["what"] == "connected"}
+    assert min(seconds.values()) < 1
     for process in {event["process"] for event in events if event["what"] == "joined"}:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
@@ -136,6 +143,30 @@ async def test_testnet_tells_its_address_first_and_ends_when_told(end: str | sig
             else:
                 await testnet.end_input()
             assert await testnet.process.wait() == 0
+
+
+async def test_hash_that_is_none_is_not_called_a_key() -> None:
+    done = await run(*SWARM, "get", "nonsense")
+    assert b"hash" in done.stderr
+    assert b"key" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "where", [("127.0.0.1", "--host", "127.0.0.1"), ("--host", "127.0.0.1"), ()], ids=["address", "host", "neither"]
+)
+async def test_what_a_bootstrap_node_prints_is_what_others_give(where: tuple[str, ...]) -> None:
+    with trio.fail_after(30):
+        async with running(*SWARM, "bootstrap", *where) as first:
+            address = await first.line()
+            assert address.rpartition(":")[0] == (local_hosts()[0] if where == () else "127.0.0.1")
+            async with running(*SWARM, "node", "--persistent", "--bootstrap", address, *where[-2:]) as second:
+                node = await second.line()
+                assert not node.startswith("0.0.0.0")
+                done = await run(*SWARM, "put", "--bootstrap", node, *where[-2:], "a value")
+                assert done.returncode == 0
+                target = done.stdout.decode().strip()
+                got = await run(*SWARM, "get", "--bootstrap", address, *where[-2:], target)
+                assert got.stdout == b"a value"
 
 
 async def test_nodes_join_the_network_of_a_bootstrap_node() -> None:
@@ -177,13 +208,34 @@ async def test_announced_key_is_found_until_the_command_is_interrupted(net: tupl
 
 async def test_values_are_put_and_got(net: tuple[str, ...], tmp_path: Path) -> None:
     mutable = (*net, "--mutable", "--identity", str(tmp_path / "key"))
-    with trio.fail_after(60):
+
+    async def immutable_value() -> None:
         target = (await run(*SWARM, "put", *net, "-", stdin=b"\0any bytes\n")).stdout.decode().strip()
         assert (await run(*SWARM, "get", *net, target)).stdout == b"\0any bytes\n"
+        assert (await run(*SWARM, "get", *net, "00" * 32)).returncode == 3
+
+    async def mutable_value() -> None:
         for seq, value in ((1, "first"), (2, "second")):
             key = (await run(*SWARM, "put", *mutable, "--seq", str(seq), value)).stdout.decode().strip()
             assert (await run(*SWARM, "get", *net, "--mutable", key)).stdout.decode() == value
-        assert (await run(*SWARM, "get", *net, "00" * 32)).returncode == 3
+        missing = await run(*SWARM, "get", *net, "00" * 32)
+        assert missing.returncode == 3
+        assert b"00" * 32 in missing.stderr
+        again = await run(*SWARM, "put", *mutable, "--seq", "1", "third")
+        assert again.returncode == 1
+        assert b"sequence number than 1 " in again.stderr
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(immutable_value)
+            nursery.start_soon(mutable_value)
+
+
+async def test_value_that_is_too_large_is_wrong_usage(net: tuple[str, ...]) -> None:
+    done = await run(*SWARM, "put", *net, "-", stdin=bytes(100_000))
+    assert done.returncode == 2
+    assert b"100000" in done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 # -- connections -----------------------------------------------------------------------------------------------------

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +13,9 @@ from holepunch import codecs
 from holepunch.address import Address
 from holepunch.codecs import Codec
 from holepunch.errors import DecodeError
+from tests.recorded import recorded
 
-CASES = json.loads((Path(__file__).parent / "vectors" / "compact_encoding.json").read_text())["cases"]
+FILE = "compact_encoding.json"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TAKEN = {"int", "bool", "any", "hex", "ascii"}
 """Names of Node's codecs that end in an underscore here."""
@@ -70,11 +69,7 @@ def expected(case: dict[str, Any]) -> Any:
     return value
 
 
-def name_of(case: dict[str, Any]) -> str:
-    return f"{case['codec']}-{case['hex'][:16]}"
-
-
-@pytest.mark.parametrize("case", [c for c in CASES if not c.get("decode_only")], ids=name_of)
+@pytest.mark.parametrize("case", recorded(FILE, "value"))
 def test_recorded_value_is_encoded_and_decoded_as_node_does(case: dict[str, Any]) -> None:
     subject = codec(case["codec"])
     value = python(case["value"])
@@ -84,12 +79,12 @@ def test_recorded_value_is_encoded_and_decoded_as_node_does(case: dict[str, Any]
     assert comparable(subject.from_bytes(bytes.fromhex(case["hex"]))) == expected(case)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.get("decode_only") and not c.get("error")], ids=name_of)
+@pytest.mark.parametrize("case", recorded(FILE, "odd form"))
 def test_recorded_odd_form_is_decoded_as_node_does(case: dict[str, Any]) -> None:
     assert codec(case["codec"]).from_bytes(bytes.fromhex(case["hex"])) == expected(case)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.get("error")], ids=name_of)
+@pytest.mark.parametrize("case", recorded(FILE, "bad form"))
 def test_recorded_bad_form_is_refused_as_node_does(case: dict[str, Any]) -> None:
     with pytest.raises(DecodeError):
         codec(case["codec"]).from_bytes(bytes.fromhex(case["hex"]))

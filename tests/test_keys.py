@@ -1,29 +1,26 @@
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import stat
 import threading
-from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from holepunch.keys import KeyPair, PublicKey, hash32, verify
+from tests.recorded import recorded
 
-CASES = json.loads((Path(__file__).parent / "vectors" / "signatures.json").read_text())["cases"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 KEY = PublicKey(bytes(range(32)))
 Z32 = "yyyoryarywdyqnyjbefoadeqbhebnrounoktcfaadrpbs8y7daxo"
 """`KEY` as Node writes it (hypercore-id-encoding, ``encode``)."""
 
 keys = st.binary(min_size=32, max_size=32).map(PublicKey)
-
-
-def key_pairs() -> list[dict[str, str]]:
-    return [case for case in CASES if case["kind"] == "key_pair"]
 
 
 # -- public keys -----------------------------------------------------------------------------------------------------
@@ -94,7 +91,7 @@ def test_public_key_of_another_type_is_refused(value: Any) -> None:
 # -- key pairs -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", key_pairs(), ids=lambda c: str(c["seed"][:8]))
+@pytest.mark.parametrize("case", recorded("signatures.json", "key_pair"))
 def test_pair_from_a_seed_is_the_one_node_makes(case: dict[str, str]) -> None:
     pair = KeyPair.from_seed(bytes.fromhex(case["seed"]))
     assert pair.public_key.hex() == case["public_key"]

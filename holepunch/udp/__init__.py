@@ -83,7 +83,8 @@ class Network(Protocol):
         """Bind to a local IPv4 address; port 0 is any free one. Raises ``OSError`` that names host and port."""
 
     def local_hosts(self) -> list[str]:
-        """IPv4 addresses that neighbours could reach this host at; 127.0.0.1 when there are none."""
+        """IPv4 addresses that neighbours could reach this host at; 127.0.0.1 when there are none. Where the system does
+        not say, those that it named last."""
 
     async def resolve(self, host: str) -> list[str]:
         """IPv4 addresses of a name, or the address itself. Raises ``OSError`` when there are none."""

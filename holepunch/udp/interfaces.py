@@ -19,7 +19,10 @@ _ANYWHERE = ("192.88.99.1", 9)
 
 
 def local_hosts() -> list[str]:
-    """Addresses of all interfaces but the loopback one, in the system's order; 127.0.0.1 when there are none."""
+    """Addresses of all interfaces but the loopback one, in the system's order; 127.0.0.1 when there are none.
+
+    Raises ``OSError`` when the system does not say: reading them takes a file descriptor.
+    """
     hosts = _routed_host() if netifaces is None else _interface_hosts()
     return [host for host in dict.fromkeys(hosts) if not ipaddress.IPv4Address(host).is_loopback] or ["127.0.0.1"]
 

@@ -6,7 +6,8 @@ with it, would wait for such an address in vain. Node: hyperdht lib/server.js (`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
@@ -20,6 +21,10 @@ PATIENCE = 0.5
 """Seconds for a byte to come back."""
 LISTED_FOR = 2.0
 """Seconds that the list of interfaces is good for: reading it costs more than a handshake."""
+FIRST_AGAIN = 10.0
+"""Seconds after which a host that did not deliver is tested again, when it is asked for: this one may have been busy.
+Each time it does not, twice as many."""
+LAST_AGAIN = 640.0
 MAX_HOSTS = 64
 """Hosts that are tested. A machine that changes networks all day has fewer, one full of containers tests the first."""
 
@@ -43,15 +48,25 @@ async def delivers(network: Network, host: str) -> bool:
         socket.close()
 
 
+class _Silent(NamedTuple):
+    """A host that did not deliver, or is being tested."""
+
+    again_at: float
+    """When it may be tested again; ``math.inf`` while it is."""
+    wait: float
+
+
 class LocalHosts:
-    """The addresses of this host, each tested once, in the background, when it is first seen."""
+    """The addresses of this host, each tested in the background when it is first seen, and now and then until it
+    delivers."""
 
     def __init__(self, network: Network, host: str) -> None:
         """``host``: what the sockets are bound to; 0.0.0.0 is every interface."""
         self._network = network
         self._bound = host
         self._listed: tuple[float, list[str]] = (-LISTED_FOR, [])
-        self._delivers: dict[str, bool] = {}
+        self._delivering: set[str] = set()
+        self._silent: dict[str, _Silent] = {}
         self._nursery: Background | None = None
 
     def start(self, nursery: Background) -> None:
@@ -69,15 +84,28 @@ class LocalHosts:
 
     def proven(self) -> list[str]:
         """Those that deliver, as far as is known by now."""
-        return [host for host in self.all() if self._delivers.get(host)]
+        return [host for host in self.all() if host in self._delivering]
 
     def _watch(self, hosts: list[str]) -> list[str]:
         if self._nursery is not None:
             for host in hosts:
-                if host not in self._delivers and len(self._delivers) < MAX_HOSTS:
-                    self._delivers[host] = False
-                    self._nursery.start_soon(self._test, host)
+                if host not in self._delivering:
+                    self._consider(host, self._nursery)
         return hosts
 
-    async def _test(self, host: str) -> None:
-        self._delivers[host] = await delivers(self._network, host)
+    def _consider(self, host: str, nursery: Background) -> None:
+        silent = self._silent.get(host)
+        if silent is None:
+            if len(self._delivering) + len(self._silent) >= MAX_HOSTS:
+                return
+            silent = _Silent(-math.inf, FIRST_AGAIN)
+        if trio.current_time() >= silent.again_at:
+            self._silent[host] = silent._replace(again_at=math.inf)
+            nursery.start_soon(self._test, host, silent.wait)
+
+    async def _test(self, host: str, wait: float) -> None:
+        if await delivers(self._network, host):
+            self._delivering.add(host)
+            del self._silent[host]
+        else:
+            self._silent[host] = _Silent(trio.current_time() + wait, min(2 * wait, LAST_AGAIN))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import sys
@@ -101,6 +102,7 @@ class SystemNetwork:
         self._receive_tier = receive_tier
         self._send_tier = send_tier
         self._receiver: Receiver | None = None
+        self._hosts = ["127.0.0.1"]
         libc = load()
         self._array = MessageArray(libc) if libc is not None else None
 
@@ -129,7 +131,9 @@ class SystemNetwork:
             raise
 
     def local_hosts(self) -> list[str]:
-        return local_hosts()
+        with contextlib.suppress(OSError):  # without a file descriptor left: what they were
+            self._hosts = local_hosts()
+        return list(self._hosts)
 
     async def resolve(self, host: str) -> list[str]:
         try:

@@ -98,7 +98,7 @@ class Batch:
     It is kept until its last packet is acknowledged, and so is the store that retransmissions are sent from.
     """
 
-    __slots__ = ("_headers", "_iov", "_payload", "_words", "count", "ends", "first", "last_size", "resent", "size")
+    __slots__ = ("_headers", "_iov", "_payload", "_words", "count", "ends", "first", "last_size", "size")
 
     def __init__(self, payload: Buffer, size: int, count: int) -> None:
         """``payload`` cut every ``size`` bytes into ``count`` packets; the last may be shorter, or empty."""
@@ -110,8 +110,6 @@ class Batch:
         self.last_size = len(payload) - (count - 1) * size
         self.ends = False
         """The last packet carries END."""
-        self.resent = False
-        """Some packet was sent twice, so the driver may still hold the second when all are acknowledged."""
         self._payload = payload
         self._headers = bytearray(HEADER_SIZE * count)
         self._words = memoryview(self._headers).cast("I")
@@ -202,8 +200,8 @@ class BatchPool:
         return Batch(bytes(queue.pull(full * size)), size, full)
 
     def recycle(self, batch: Batch) -> None:
-        """Every packet of the batch is acknowledged, hence no driver holds one, unless it was sent twice."""
-        if isinstance(batch, Grid) and not batch.resent and len(self._spare) < MAX_SPARE_GRIDS:
+        """Every packet of the batch is acknowledged. No driver holds one: it copies what it keeps (`Transmit`)."""
+        if isinstance(batch, Grid) and len(self._spare) < MAX_SPARE_GRIDS:
             self._spare.append(batch)
 
     def _grid(self, size: int) -> Grid:

@@ -271,7 +271,6 @@ class Sender:
         end = min(end, batch.end)
         if at + 1 < len(self._paths):
             end = min(end, self._paths[at + 1].since)
-        batch.resent = True
         buffers, segment = batch.packets(start, end, path.remote_id, turn.window, turn.ack)
         # cut for another path that carried more; a packet keeps its bytes for ever, so it may only arrive in fragments
         fragment = at + 1 == len(self._paths) and segment > self.recovery.mtu.size

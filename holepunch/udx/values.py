@@ -21,9 +21,9 @@ Route = tuple[Role, Address]
 class Transmit(NamedTuple):
     """A run of datagrams to send: ``buffers``, concatenated, are cut every ``segment`` bytes.
 
-    No buffer straddles a cut; only the last datagram may be shorter than ``segment``. The buffers hold whole, valid
-    packets of the stream for as long as they are kept, so a driver whose socket would block may keep them and send
-    later: at worst the peer sees a duplicate.
+    No buffer straddles a cut; only the last datagram may be shorter than ``segment``. The buffers are valid until the
+    stream is called again: a driver that cannot send them at once copies them. The peer may acknowledge what has not
+    left yet, and then they are used for other packets, of other streams even.
     """
 
     role: Role

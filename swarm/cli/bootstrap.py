@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import trio
 
+from swarm.cli.addresses import EVERY_INTERFACE, first_local_host
 from swarm.cli.options import Settings, options
 from swarm.cli.run import serve
 
@@ -12,14 +13,17 @@ __all__ = ["command"]
 
 
 @click.command("bootstrap")
-@click.argument("public_host", metavar="ADDRESS")
+@click.argument("public_host", metavar="[ADDRESS]", required=False)
 @options
-def command(settings: Settings, public_host: str) -> None:
+def command(settings: Settings, public_host: str | None) -> None:
     """Be the first node of a DHT of your own until interrupted, and print what everyone else gives as --bootstrap.
 
-    ADDRESS is the IPv4 address at which everyone reaches this host; choose a --port and open it. Add a few of
-    `swarm node --persistent` on other hosts: what a DHT of one node knows is gone when that node stops.
+    ADDRESS is the IPv4 address at which everyone reaches this host: --host where that is given, or the host's first
+    local one. Behind a NAT it is the public one. Choose a --port and open it. Add a few of `swarm node --persistent` on
+    other hosts: what a DHT of one node knows is gone when that node stops.
     """
+    if public_host is None:
+        public_host = first_local_host() if settings.host == EVERY_INTERFACE else settings.host
     serve(settings, lambda: _bootstrap(settings, public_host))
 
 

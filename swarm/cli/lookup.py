@@ -37,4 +37,6 @@ async def _lookup(settings: Settings, topic: Topic) -> Exit:
                     seen.add(peer.public_key)
                     relays = [str(address) for address in peer.relay_addresses]
                     settings.output.result({"public_key": peer.public_key.z32, "relays": relays}, peer.public_key.z32)
+    if not seen:
+        settings.output.error(f"nobody is announced under {topic.hex()}")
     return Exit.OK if seen else Exit.NO_PEER

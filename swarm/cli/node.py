@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import trio
 
+from swarm.cli.addresses import reached_at
 from swarm.cli.options import Settings, options
 from swarm.cli.run import serve
 from swarm.metrics import exposition, serve_metrics
@@ -22,7 +23,7 @@ __all__ = ["command"]
 )
 @options
 def command(settings: Settings, persistent: bool, metrics: int | None) -> None:
-    """Be a node of the DHT until interrupted: store for others, and carry their handshakes.
+    """Be a node of the DHT until interrupted: store for others, and carry their handshakes. Prints where it is reached.
 
     A node that can be reached from outside does so after 20 minutes, or at once with --persistent; another one never.
     """
@@ -38,5 +39,6 @@ async def _node(settings: Settings, persistent: bool, metrics: int | None) -> No
             shown["metrics"] = f"http://127.0.0.1:{port}/metrics"
             settings.output.note(f"metrics at {shown['metrics']}")
         await dht.bootstrapped()
-        settings.output.result({"address": str(dht.local_address), **shown}, str(dht.local_address))
+        addresses = reached_at(dht)
+        settings.output.result({"address": addresses[0], "addresses": addresses, **shown}, "\n".join(addresses))
         await trio.sleep_forever()

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from swarm import DHT, Swarm
 
-__all__ = ["CODE", "KEY", "STUN", "TIMEOUT", "TOPIC", "Settings", "options"]
+__all__ = ["CODE", "KEY", "STUN", "TIMEOUT", "TOPIC", "Settings", "options", "told_to_the_user"]
 
 _T = TypeVar("_T")
 
 
 @contextlib.contextmanager
-def _told_to_the_user() -> Iterator[None]:
+def told_to_the_user() -> Iterator[None]:
     """What the library says about a value it cannot use is what the user is told, as wrong usage."""
     try:
         yield
@@ -39,7 +39,7 @@ def _parsed(name: str, parse: Callable[[str], _T]) -> Callable[[str], _T]:
     """A parameter type made from a function of the library."""
 
     def convert(text: str) -> _T:
-        with _told_to_the_user():
+        with told_to_the_user():
             return parse(text)
 
     convert.__name__ = name
@@ -86,7 +86,7 @@ class Settings:
     def swarm(self, identity: KeyPair | None = None, **more: Any) -> Swarm:
         from swarm import Swarm
 
-        with _told_to_the_user():
+        with told_to_the_user():
             return Swarm(identity or self.identity, relay_through=self.relays, **self._network(), **more)
 
     def dht(self, *, first: bool = False, **more: Any) -> DHT:
@@ -96,7 +96,7 @@ class Settings:
         network = self._network()
         if first:
             network["bootstrap"] = ()
-        with _told_to_the_user():
+        with told_to_the_user():
             return DHT(key_pair=self.identity, relay_through=self.relays, **network, **more)
 
     def _network(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from swarm.cli.options import Settings, options
+from swarm.cli.options import Settings, options, told_to_the_user
 from swarm.cli.run import run
 
 __all__ = ["command"]
@@ -27,17 +27,20 @@ def command(settings: Settings, value: str, mutable: bool, seq: int) -> None:
     if mutable and settings.identity is None:
         raise click.UsageError("--mutable stores under a key pair: give one with --identity")
     data = sys.stdin.buffer.read() if value == "-" else value.encode()
+    if not data:
+        raise click.BadParameter("a value has at least one byte, got none")
     run(settings, lambda: _put(settings, data, mutable=mutable, seq=seq))
 
 
 async def _put(settings: Settings, data: bytes, *, mutable: bool, seq: int) -> None:
     async with settings.dht() as dht:
         await dht.bootstrapped()
-        if mutable:
-            assert settings.identity is not None
-            await dht.mutable_put(settings.identity, data, seq=seq)
-            key = settings.identity.public_key
-            settings.output.result({"public_key": key.hex(), "seq": seq}, key.hex())
-        else:
-            target = await dht.immutable_put(data)
-            settings.output.result({"target": target.hex()}, target.hex())
+        with told_to_the_user():  # of what size a value may be
+            if mutable:
+                assert settings.identity is not None
+                await dht.mutable_put(settings.identity, data, seq=seq)
+                key = settings.identity.public_key
+                settings.output.result({"public_key": key.hex(), "seq": seq}, key.hex())
+            else:
+                target = await dht.immutable_put(data)
+                settings.output.result({"target": target.hex()}, target.hex())

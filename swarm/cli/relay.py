@@ -8,6 +8,7 @@ import click
 import trio
 
 from holepunch.relay.server import Limits
+from swarm.cli.addresses import reached_at
 from swarm.cli.options import Settings, options
 from swarm.cli.run import serve
 
@@ -50,8 +51,8 @@ def command(settings: Settings, rate: float, links: int, clients: int) -> None:
 async def _relay(settings: Settings, limits: Limits) -> None:
     async with settings.dht(ephemeral=False, firewalled=False) as dht:
         relay = await dht.relay(limits=limits)
-        address = str(dht.local_address)
-        settings.output.result({"public_key": relay.public_key.hex(), "address": address}, relay.public_key.z32)
+        about = {"public_key": relay.public_key.hex(), "address": reached_at(dht)[0]}
+        settings.output.result(about, relay.public_key.z32)
         before = relay.stats()
         while True:
             await trio.sleep(REPORT)

@@ -92,6 +92,7 @@ class Announcement:
         "_on_end",
         "_on_found",
         "_query",
+        "_refresh",
         "_relays",
         "_removals",
         "_searched_at",
@@ -109,6 +110,7 @@ class Announcement:
         clear: bool,
         relay_addresses: Sequence[Address] | None = (),
         bump: int = 0,
+        refresh: bytes | None = None,
         on_found: Callable[[PeersFound], None] | None = None,
         nodes: Sequence[Address] = (),
     ) -> None:
@@ -117,6 +119,7 @@ class Announcement:
         self._key_pair = key_pair
         self._relays = relay_addresses
         self._bump = bump
+        self._refresh = refresh
         self._announce = announce
         self._clear = clear
         self._on_found = on_found
@@ -197,7 +200,8 @@ class Announcement:
             reply.id,
             reply.token,
             self._relays or () if adds else (),
-            bump=self._bump if adds else 0,
+            self._refresh if adds else None,
+            self._bump if adds else 0,
         )
         batch.send(reply.from_, command, self._on_answer, target=self._target, value=value, token=reply.token)
 

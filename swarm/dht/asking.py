@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from holepunch.address import Address
-from holepunch.arguments import check_bytes, check_integer, check_target
+from holepunch.arguments import check_32_bytes, check_bytes, check_integer, check_target
 from holepunch.compact import MAX_SAFE_INTEGER
 from holepunch.keys import KeyPair, PublicKey, check_key_pair, hash32
 from swarm.awaiting import Replies
@@ -15,6 +15,8 @@ from swarm.dht.messages import PutError
 from swarm.errors import StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from swarm.dht.messages import MutableValue
     from swarm.dht.operations import ImmutableFound, MutableFound, PeerFound, PeersFound, Stored
     from swarm.dht.rpc import Reply
@@ -45,14 +47,41 @@ class AskingBlock(NodeBlock):
             self._waiters, lambda found, end: self._hyper.node.find_node(key, on_reply=found, on_end=end).cancel
         )
 
-    async def announce(self, target: bytes, key_pair: KeyPair, *, relays: Sequence[AnyAddress] = ()) -> Stored:
+    async def announce(
+        self,
+        target: bytes,
+        key_pair: KeyPair,
+        *,
+        relays: Sequence[AnyAddress] = (),
+        bump: int = 0,
+        refresh: bytes | None = None,
+    ) -> Stored:
         """Store the key under ``target`` (32 bytes) at the closest nodes; they forget it after about 20 minutes.
 
-        ``relays``: where a client should ask for the peer first, at most three. Raises `StorageError` when no node
+        ``relays``: where a client should ask for the peer first, at most three. ``bump``: a time in milliseconds since
+        1970 that is told to who looks up the target, the latest of all; nodes take none that is more than a minute
+        ahead. ``refresh`` (32 bytes): the first element of a chain, see `renew`. Raises `StorageError` when no node
         took it.
         """
         key, pair, addresses = check_target(target), check_key_pair(key_pair), _check_relays(relays)
-        return _stored(await self._ask(lambda done: self._hyper.operations.announce(key, pair, addresses, done).cancel))
+        time = check_integer(bump, "bump", 0, MAX_SAFE_INTEGER)
+        first = None if refresh is None else _check_element(refresh)
+        operations = self._hyper.operations
+        stored: Stored = await self._ask(
+            lambda done: operations.announce(key, pair, addresses, done, bump=time, refresh=first).cancel
+        )
+        return _stored(stored, f"{pair.public_key} under {key.hex()}")
+
+    async def renew(self, target: bytes, element: bytes) -> Stored:
+        """Have nodes keep an announcement for another 20 minutes, without its key: by the element (32 bytes) that comes
+        next in the chain whose first one it was announced with. Each element serves once.
+
+        Such a chain is ``swarm.dht.signatures.refresh_chain(os.urandom(32), length)``. Raises `StorageError` when no
+        node knows of it.
+        """
+        key, following = check_target(target), _check_element(element)
+        stored: Stored = await self._ask(lambda done: self._hyper.operations.renew(key, following, done))
+        return _stored(stored, f"an announcement under {key.hex()} by the element {following.hex()}")
 
     async def unannounce(self, target: bytes, key_pair: KeyPair) -> Stored:
         """Have the key removed from every node near ``target`` (32 bytes) that lists it."""
@@ -62,8 +91,10 @@ class AskingBlock(NodeBlock):
     async def immutable_put(self, value: bytes) -> bytes:
         """Store a value; gives the hash under which it is found. Raises `StorageError` when no node took it."""
         data = check_bytes(value, "a stored value")
-        _stored(await self._ask(lambda done: self._hyper.operations.immutable_put(data, done)))
-        return hash32(data)
+        stored: Stored = await self._ask(lambda done: self._hyper.operations.immutable_put(data, done))
+        target = hash32(data)
+        _stored(stored, f"the value {target.hex()}")
+        return target
 
     async def immutable_get(self, target: bytes) -> bytes | None:
         """The value with this hash (32 bytes), or None."""
@@ -78,16 +109,35 @@ class AskingBlock(NodeBlock):
         """
         pair, data = check_key_pair(key_pair), check_bytes(value, "a stored value")
         number = check_integer(seq, "seq", 0, MAX_SAFE_INTEGER)
-        return _stored(await self._ask(lambda done: self._hyper.operations.mutable_put(pair, data, number, done)))
+        stored: Stored = await self._ask(lambda done: self._hyper.operations.mutable_put(pair, data, number, done))
+        key = pair.public_key
+        if not stored.nodes and PutError.SEQ_REUSED in stored.errors:
+            raise StorageError(f"another value of {key} is stored under the sequence number {seq}: use a higher one")
+        if not stored.nodes and PutError.SEQ_TOO_LOW in stored.errors:
+            raise StorageError(f"a value of {key} with a higher sequence number than {seq} is stored: use one above it")
+        return _stored(stored, f"the value of {key} with the sequence number {seq}")
 
-    async def mutable_get(self, key: bytes | str, *, seq: int = 0, latest: bool = True) -> MutableValue | None:
+    async def mutable_get(
+        self,
+        key: bytes | str,
+        *,
+        seq: int = 0,
+        latest: bool = True,
+        refresh: Callable[[MutableValue], bool] | None = None,
+    ) -> MutableValue | None:
         """The value with the highest sequence number from ``seq`` on, its signature verified; or None.
 
-        Without ``latest``, the first that arrives.
+        Without ``latest``, the first that arrives. ``refresh`` is asked about the value that was found last; if it says
+        True, that is stored again, at the nodes that are closest now.
         """
         public_key, number = PublicKey.parse(key), check_integer(seq, "seq", 0, MAX_SAFE_INTEGER)
+        renew: Callable[[MutableFound], bool] | None = None
+        if refresh is not None:
+            wanted = refresh
+            renew = lambda found: wanted(found.content)  # noqa: E731
+        operations = self._hyper.operations
         found: MutableFound | None = await self._ask(
-            lambda done: self._hyper.operations.mutable_get(public_key, done, minimum_seq=number, latest=latest)
+            lambda done: operations.mutable_get(public_key, done, minimum_seq=number, latest=latest, refresh=renew)
         )
         return None if found is None else found.content
 
@@ -104,12 +154,12 @@ def _check_relays(relays: Sequence[AnyAddress]) -> list[Address]:
     return [Address.of(relay) for relay in relays]
 
 
-def _stored(stored: Stored) -> Stored:
+def _check_element(element: bytes) -> bytes:
+    return check_32_bytes(element, "an element of a refresh chain")
+
+
+def _stored(stored: Stored, what: str) -> Stored:
     """Raises `StorageError` for what was stored nowhere."""
-    if stored.nodes:
-        return stored
-    if PutError.SEQ_REUSED in stored.errors:
-        raise StorageError("another value is stored under this sequence number: use a higher one")
-    if PutError.SEQ_TOO_LOW in stored.errors:
-        raise StorageError("a value with a higher sequence number is stored: use a higher one still")
-    raise StorageError(f"no node stored it; {stored.replies} answered the search")
+    if not stored.nodes:
+        raise StorageError(f"no node stored {what}; {stored.replies} answered the search")
+    return stored

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from holepunch.relay.server import Limits
+    from holepunch.signaller import Cancel
     from swarm.connection import Connection
     from swarm.dht.listener import Admit, OnOutsider
     from swarm.dht.relay import Relay
@@ -56,7 +57,7 @@ class DHT(AskingBlock):
     async def relay(self, key_pair: KeyPair | None = None, *, limits: Limits | None = None) -> Relay:
         """Be a blind relay under a key, the node's own by default, which others give as ``relay_through``.
 
-        Returns after the first announcement.
+        Returns after the first announcement; if suspended, after `resume`. Cancelled: it is closed.
 
         This node should be reachable by everyone. Raises ``ValueError`` for a key that is listened for already, and
         `BootstrapError`.
@@ -70,17 +71,8 @@ class DHT(AskingBlock):
             pair.public_key, self._endpoint, self._nursery, limits, lambda: self._listeners.pop(pair.public_key, None)
         )
 
-        def begin(done: Callable[[None], None], _: object) -> None:
-            relay.listening = self.listening(
-                pair, relay.arrived, None, lambda: done(None), RelayChoice(policy="forbid")
-            )
-            self._listeners[pair.public_key] = relay
-
-        try:
-            await self._waiters.ask(begin)
-        except BaseException:
-            relay.close()
-            raise
+        without = RelayChoice(policy="forbid")
+        await self._announced(relay, lambda done: self.listening(pair, relay.arrived, None, done, without))
         return relay
 
     async def listen(
@@ -91,7 +83,8 @@ class DHT(AskingBlock):
         relay_through: bytes | str | Iterable[bytes | str] | None = None,
         relay_policy: RelayPolicy | None = None,
     ) -> Listener:
-        """Accept connections to a key: the node's own by default. Returns after the first announcement.
+        """Accept connections to a key: the node's own by default. Returns after the first announcement; if suspended,
+        after `resume`. Cancelled: the listener is closed.
 
         ``allow(public_key)``, which may be async, is asked about each peer; refused ones hear nothing. The relay
         arguments replace those of the node. Raises ``ValueError`` for a key that is listened for already, and
@@ -110,15 +103,7 @@ class DHT(AskingBlock):
             ask = decide(allow, self._nursery, self.turn)
             admit = lambda key, answer, topics: ask(lambda allowed: answer(bool(allowed)), key, ())  # noqa: E731
 
-        def begin(done: Callable[[None], None], _: object) -> None:
-            listener.listening = self.listening(pair, listener.arrived, admit, lambda: done(None), relaying)
-            self._listeners[pair.public_key] = listener
-
-        try:
-            await self._waiters.ask(begin)
-        except BaseException:
-            listener.close()
-            raise
+        await self._announced(listener, lambda done: self.listening(pair, listener.arrived, admit, done, relaying))
         return listener
 
     def has_listener(self, public_key: bytes) -> bool:
@@ -136,6 +121,16 @@ class DHT(AskingBlock):
 
     def _pair(self, key_pair: KeyPair | None) -> KeyPair:
         return self.default_key_pair if key_pair is None else check_key_pair(key_pair)
+
+    async def _announced(self, listener: Listener | Relay, listen: Callable[[Callable[[], None]], Listening]) -> None:
+        """Have it listen, and wait for its first announcement. Cancelled: it is closed."""
+
+        def begin(done: Callable[[None], None], _: object) -> Cancel:
+            listener.listening = listen(partial(done, None))
+            self._listeners[listener.public_key] = listener
+            return listener.close
+
+        await self._waiters.ask(begin)
 
     def listening(
         self,

@@ -96,10 +96,6 @@ class Listening:
         self._endpoint.now()
         self._node.stop_listening(self.public_key, on_end)
 
-    def close(self) -> None:
-        """Accept nothing more, at once."""
-        self._core.close()
-
     def _ask(self, question: accept.Question) -> None:
         assert self._admit is not None
         membership, greeting = self._membership, question.payload.greeting
@@ -143,7 +139,7 @@ class Listener:
     of the block."""
 
     def __init__(self, public_key: PublicKey, on_closed: Callable[[], object], check: Callable[[], object]) -> None:
-        """``check`` raises once the node's block was left."""
+        """``on_closed``: it listens no more, if it did. ``check`` raises once the node's block was left."""
         self.public_key = public_key
         self.listening: Listening | None = None
         self._arrivals = Arrivals(BACKLOG)
@@ -171,21 +167,22 @@ class Listener:
 
     async def aclose(self) -> None:
         """Accept nothing more and take the announcement back, within a second. Connections stay open."""
-        listening, self.listening = self.listening, None
-        self.close()
-        if listening is None:
-            await trio.lowlevel.checkpoint()
-            return
         ended = trio.Event()
-        listening.stop(ended.set)
+        self._stop(ended.set)
         await ended.wait()
 
     def close(self) -> None:
-        """Accept nothing more, at once; the announcement expires by itself."""
-        if self.listening is not None:
-            self.listening.close()
+        """Accept nothing more, at once; the announcement is taken back in the background."""
+        self._stop(lambda: None)
+
+    def _stop(self, on_end: Callable[[], None]) -> None:
+        listening, self.listening = self.listening, None
         self._arrivals.close()
-        self._on_closed()
+        if listening is None:
+            on_end()
+        else:
+            self._on_closed()
+            listening.stop(on_end)
 
 
 def takes_topics(allow: Callable[..., bool | Awaitable[bool]]) -> bool:

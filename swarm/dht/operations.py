@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from holepunch.errors import DecodeError
 from holepunch.keys import hash32
 from swarm.dht.announcement import Announcement, PeersFound, Stored
-from swarm.dht.messages import Command, MutablePutRequest, MutableValue, PeerRecord, encode_minimum_seq
+from swarm.dht.messages import (
+    AnnounceRequest,
+    Command,
+    MutablePutRequest,
+    MutableValue,
+    PeerRecord,
+    encode_minimum_seq,
+)
 from swarm.dht.query import Commit
 from swarm.dht.signatures import signed_put, verify_mutable
 from swarm.dht.storage import MAX_VALUE_SIZE
@@ -105,6 +112,7 @@ class Operations:
         *,
         on_found: Callable[[PeersFound], None] | None = None,
         bump: int = 0,
+        refresh: bytes | None = None,
         clear: bool = False,
         nodes: Sequence[Address] = (),
     ) -> Announcement:
@@ -112,7 +120,8 @@ class Operations:
 
         Nodes keep three of ``relay_addresses``, and for up to 13 minutes those of an earlier announcement instead,
         unless ``clear`` has that one removed first. None: not known yet, `Announcement.publish` will tell them.
-        ``bump``: milliseconds since 1970, told to those who look up.
+        ``bump``: milliseconds since 1970, told to those who look up. ``refresh``: the first element of a chain
+        (`swarm.dht.signatures.refresh_chain`) whose next one `renew` may reveal.
         """
         if clear:
             self._storage.unannounce(target, key_pair.public_key)
@@ -125,6 +134,7 @@ class Operations:
             clear=clear,
             relay_addresses=relay_addresses,
             bump=bump,
+            refresh=refresh,
             on_found=on_found,
             nodes=nodes,
         )
@@ -142,6 +152,13 @@ class Operations:
         self._storage.unannounce(target, key_pair.public_key)
         return Announcement(
             self._node, target, key_pair, on_end, announce=False, clear=True, on_found=on_found, nodes=nodes
+        )
+
+    def renew(self, target: bytes, element: bytes, on_end: Callable[[Stored], None]) -> Cancel:
+        """Have what was announced under ``target`` with the hash of ``element`` kept for another 20 minutes: no key is
+        needed, and nobody else can. The element before ``element`` in the chain is spent then."""
+        return self._put(
+            target, Command.LOOKUP, None, Commit(Command.ANNOUNCE, AnnounceRequest(None, element).encode()), on_end
         )
 
     # values

@@ -80,27 +80,26 @@ class Relay:
 
     async def aclose(self) -> None:
         """Tell everybody who still goes through this relay, and stop, within a second. Again: nothing."""
-        listening, self.listening = self.listening, None
-        if listening is None:
-            await trio.lowlevel.checkpoint()
-            return
-        self._closed = True
-        self._endpoint.now()
-        self._server.close()
-        for pump in self._pumps:
-            pump.end()
         stopped = trio.Event()
-        listening.stop(stopped.set)
-        self._on_closed()
+        self._stop(stopped.set)
         with trio.move_on_after(FAREWELL):
             await stopped.wait()
             if self._pumps:
                 await self._emptied.wait()
 
     def close(self) -> None:
-        """Accept nothing more, at once."""
+        """Accept nothing more, at once; the rest is done in the background."""
+        self._stop(lambda: None)
+
+    def _stop(self, on_stopped: Callable[[], None]) -> None:
+        listening, self.listening = self.listening, None
+        if listening is None:
+            on_stopped()
+            return
         self._closed = True
-        if self.listening is not None:
-            self.listening.close()
+        self._endpoint.now()
         self._server.close()
+        for pump in self._pumps:
+            pump.end()
         self._on_closed()
+        listening.stop(on_stopped)

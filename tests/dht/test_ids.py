@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,29 +12,24 @@ from holepunch.address import Address
 from swarm.dht.ids import distance, node_id, row_index
 from swarm.dht.packets import encode_address
 from swarm.dht.table import Contact, Table
-
-CASES: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "vectors" / "ids.json").read_text())["cases"]
+from tests.recorded import recorded
 
 IDS = st.binary(min_size=32, max_size=32)
 
 
-def of_kind(kind: str) -> list[Any]:
-    return [pytest.param(case, id=str(case.get("name", i))) for i, case in enumerate(CASES) if case["kind"] == kind]
-
-
-@pytest.mark.parametrize("case", of_kind("node_id"))
+@pytest.mark.parametrize("case", recorded("ids.json", "node_id"))
 def test_id_is_the_hash_of_the_address(case: dict[str, Any]) -> None:
     address = Address(case["host"], case["port"])
     assert encode_address(address).hex() == case["address_bytes"]
     assert node_id(address).hex() == case["id"]
 
 
-@pytest.mark.parametrize("case", of_kind("bucket_index"))
+@pytest.mark.parametrize("case", recorded("ids.json", "bucket_index"))
 def test_row_index_is_the_number_of_shared_leading_bits(case: dict[str, Any]) -> None:
     assert row_index(bytes.fromhex(case["own_id"]), bytes.fromhex(case["id"])) == case["row"]
 
 
-@pytest.mark.parametrize("case", of_kind("closest"))
+@pytest.mark.parametrize("case", recorded("ids.json", "closest"))
 def test_closest_come_in_the_order_of_the_reference(case: dict[str, Any]) -> None:
     table = Table(bytes.fromhex(case["own_id"]))
     for number, id in enumerate(case["inserted"]):

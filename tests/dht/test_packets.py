@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,10 +23,9 @@ from swarm.dht.packets import (
     encode_request,
     encode_response,
 )
+from tests.recorded import cases, recorded
 
-CASES: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "vectors" / "dht_rpc.json").read_text())["cases"]
-REQUESTS = [case for case in CASES if case["parsed"]["type"] == "request"]
-RESPONSES = [case for case in CASES if case["parsed"]["type"] == "response"]
+REQUESTS, RESPONSES = recorded("dht_rpc.json", "request"), recorded("dht_rpc.json", "response")
 
 octets = st.integers(0, 255)
 addresses = st.builds(
@@ -54,7 +51,7 @@ def test_recording_is_complete() -> None:
     assert len(REQUESTS) + len(RESPONSES) == 351
 
 
-@pytest.mark.parametrize("case", REQUESTS, ids=lambda case: str(case["phase"]))
+@pytest.mark.parametrize("case", REQUESTS)
 def test_recorded_request_reads_and_writes_the_same_bytes(case: dict[str, Any]) -> None:
     parsed = case["parsed"]
     packet = RequestPacket(
@@ -71,7 +68,7 @@ def test_recorded_request_reads_and_writes_the_same_bytes(case: dict[str, Any]) 
     assert encode_request(packet).hex() == case["hex"]
 
 
-@pytest.mark.parametrize("case", RESPONSES, ids=lambda case: str(case["phase"]))
+@pytest.mark.parametrize("case", RESPONSES)
 def test_recorded_response_reads_and_writes_the_same_bytes(case: dict[str, Any]) -> None:
     parsed = case["parsed"]
     packet = ResponsePacket(
@@ -88,7 +85,7 @@ def test_recorded_response_reads_and_writes_the_same_bytes(case: dict[str, Any])
 
 
 def test_every_recorded_id_belongs_to_the_address_it_came_from() -> None:
-    claimed = [case for case in REQUESTS + RESPONSES if case["parsed"]["id"] is not None]
+    claimed = [case for case in cases("dht_rpc.json") if case["parsed"].get("id") is not None]
     assert len(claimed) > 100
     for case in claimed:
         assert node_id(address(case["from"])).hex() == case["parsed"]["id"]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from swarm.dht.tokens import ROTATION, Tokens, rotate
-
-CASES: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "vectors" / "ids.json").read_text())["cases"]
+from tests.recorded import recorded
 
 
 class Secrets(random.Random):
@@ -26,7 +23,7 @@ class Secrets(random.Random):
         return self._left.pop(0)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case["kind"] == "token"], ids=lambda case: case["host"])
+@pytest.mark.parametrize("case", recorded("ids.json", "token"))
 def test_token_is_the_keyed_hash_of_the_host(case: dict[str, Any]) -> None:
     tokens = Tokens(Secrets(case["previous_secret"], case["current_secret"]))
     assert tokens.issue(case["host"], 0).hex() == case["current_token"]
@@ -34,7 +31,7 @@ def test_token_is_the_keyed_hash_of_the_host(case: dict[str, Any]) -> None:
     assert tokens.valid(bytes.fromhex(case["previous_token"]), case["host"], 0)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case["kind"] == "token_rotation"])
+@pytest.mark.parametrize("case", recorded("ids.json", "token_rotation"))
 def test_secrets_rotate_as_in_the_reference(case: dict[str, Any]) -> None:
     previous, current = (bytes.fromhex(secret) for secret in case["before"])
     once = rotate((previous, current))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,8 +12,10 @@ from hypothesis import strategies as st
 from holepunch.address import Address
 from holepunch.errors import DecodeError
 from holepunch.keys import PublicKey
+from swarm.dht.ids import node_id
 from swarm.dht.messages import (
     AnnounceRequest,
+    Command,
     LookupReply,
     MutablePutRequest,
     MutableValue,
@@ -26,24 +26,23 @@ from swarm.dht.messages import (
     encode_lookup_reply,
     encode_minimum_seq,
 )
+from swarm.dht.signatures import verify_announce
+from tests.recorded import message_of, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CASES = json.loads((Path(__file__).parents[1] / "vectors" / "hyperdht_messages.json").read_text())["cases"]
-
-
-def of_type(name: str) -> list[Any]:
-    cases = [pytest.param(case, id=f"{name}: {case['name']}") for case in CASES if case["type"] == name]
-    assert cases
-    return cases
+ALONE, IN_DATAGRAMS = "hyperdht_messages.json", "dht_rpc.json"
+"""Where messages were recorded."""
+ANNOUNCES = recorded(ALONE, "announce") + recorded(IN_DATAGRAMS, "value of ANNOUNCE", "value of UNANNOUNCE")
+PLUGINS = recorded(ALONE, "pluginRequest") + recorded(IN_DATAGRAMS, "value of PLUGIN")
 
 
 def addresses(values: list[dict[str, Any]]) -> tuple[Address, ...]:
     return tuple(Address(value["host"], value["port"]) for value in values)
 
 
-def data(text: str | None) -> bytes | None:
+def unhex(text: str | None) -> bytes | None:
     return None if text is None else bytes.fromhex(text)
 
 
@@ -51,81 +50,93 @@ def record(value: dict[str, Any]) -> PeerRecord:
     return PeerRecord(PublicKey.parse(value["publicKey"]), addresses(value["relayAddresses"]))
 
 
-@pytest.mark.parametrize("case", of_type("peer"))
+@pytest.mark.parametrize("case", recorded(ALONE, "peer") + recorded(IN_DATAGRAMS, "answer to FIND_PEER"))
 def test_peer_record_is_what_node_sends(case: dict[str, Any]) -> None:
-    peer = record(case["decoded"])
-    assert peer.encode().hex() == case["hex"]
-    assert PeerRecord.decode(bytes.fromhex(case["hex"])) == peer
+    decoded, data = message_of(case)
+    peer = record(decoded)
+    assert peer.encode().hex() == data
+    assert PeerRecord.decode(bytes.fromhex(data)) == peer
 
 
-@pytest.mark.parametrize("case", of_type("peers"))
+@pytest.mark.parametrize("case", recorded(ALONE, "peers"))
 def test_list_of_peers_reads_as_a_lookup_reply_of_an_old_node(case: dict[str, Any]) -> None:
     peers = tuple(map(record, case["decoded"]))
     assert LookupReply.decode(bytes.fromhex(case["hex"])) == LookupReply(peers)
     assert encode_lookup_reply([peer.encode() for peer in peers], 0).hex() == case["hex"] + "00"
 
 
-@pytest.mark.parametrize("case", of_type("lookupRawReply"))
+@pytest.mark.parametrize("case", recorded(ALONE, "lookupRawReply") + recorded(IN_DATAGRAMS, "answer to LOOKUP"))
 def test_lookup_reply_is_what_node_sends(case: dict[str, Any]) -> None:
-    decoded = case["decoded"]
-    reply = LookupReply.decode(bytes.fromhex(case["hex"]))
-    assert reply == LookupReply(tuple(map(record, decoded["peers"])), decoded["bump"])
-    if case["input"] is not None:
-        raw = [bytes.fromhex(peer) for peer in case["input"]["peers"]]
-        assert encode_lookup_reply(raw, case["input"]["bump"]).hex() == case["hex"]
+    decoded, data = message_of(case)
+    peers = tuple(map(record, decoded["peers"]))
+    assert LookupReply.decode(bytes.fromhex(data)) == LookupReply(peers, decoded["bump"])
+    if "input" not in case or case["input"] is not None:  # else no Node of today encodes it
+        assert encode_lookup_reply([peer.encode() for peer in peers], decoded["bump"]).hex() == data
 
 
-@pytest.mark.parametrize("case", of_type("announce"))
+@pytest.mark.parametrize("case", ANNOUNCES)
 def test_announce_is_what_node_sends(case: dict[str, Any]) -> None:
-    decoded = case["decoded"]
+    decoded, data = message_of(case)
     request = AnnounceRequest(
         peer=None if decoded["peer"] is None else record(decoded["peer"]),
-        refresh=data(decoded["refresh"]),
-        signature=data(decoded["signature"]),
+        refresh=unhex(decoded["refresh"]),
+        signature=unhex(decoded["signature"]),
         bump=decoded["bump"],
     )
-    assert request.encode().hex() == case["hex"]
-    assert AnnounceRequest.decode(bytes.fromhex(case["hex"])) == request
+    assert request.encode().hex() == data
+    assert AnnounceRequest.decode(bytes.fromhex(data)) == request
 
 
-@pytest.mark.parametrize("case", of_type("mutableSignable"))
+@pytest.mark.parametrize("case", recorded(IN_DATAGRAMS, "value of ANNOUNCE", "value of UNANNOUNCE"))
+def test_recorded_announce_is_signed_for_the_node_it_went_to(case: dict[str, Any]) -> None:
+    request, to = case["parsed"], Address(**case["to"])
+    announce = AnnounceRequest.decode(bytes.fromhex(request["value"]))
+    target, token = bytes.fromhex(request["target"]), bytes.fromhex(request["token"])
+    assert verify_announce(Command(request["command"]), target, node_id(to), token, announce)
+
+
+@pytest.mark.parametrize("case", recorded(ALONE, "mutableSignable"))
 def test_signed_part_of_a_mutable_value_is_what_node_signs(case: dict[str, Any]) -> None:
     value = bytes.fromhex(case["input"]["value"])
     assert MutableValue(case["input"]["seq"], value, b"").signed_part().hex() == case["hex"]
 
 
-@pytest.mark.parametrize("case", of_type("mutablePutRequest"))
+@pytest.mark.parametrize("case", recorded(ALONE, "mutablePutRequest") + recorded(IN_DATAGRAMS, "value of MUTABLE_PUT"))
 def test_mutable_put_is_what_node_sends(case: dict[str, Any]) -> None:
-    decoded = case["decoded"]
+    decoded, data = message_of(case)
     content = MutableValue(decoded["seq"], bytes.fromhex(decoded["value"]), bytes.fromhex(decoded["signature"]))
     request = MutablePutRequest(PublicKey.parse(decoded["publicKey"]), content)
-    assert request.encode().hex() == case["hex"]
-    assert MutablePutRequest.decode(bytes.fromhex(case["hex"])) == request
+    assert request.encode().hex() == data
+    assert MutablePutRequest.decode(bytes.fromhex(data)) == request
 
 
-@pytest.mark.parametrize("case", of_type("mutableGetResponse"))
+@pytest.mark.parametrize(
+    "case", recorded(ALONE, "mutableGetResponse") + recorded(IN_DATAGRAMS, "answer to MUTABLE_GET")
+)
 def test_mutable_value_is_what_node_sends(case: dict[str, Any]) -> None:
-    decoded = case["decoded"]
+    decoded, data = message_of(case)
     content = MutableValue(decoded["seq"], bytes.fromhex(decoded["value"]), bytes.fromhex(decoded["signature"]))
-    assert content.encode().hex() == case["hex"]
-    assert MutableValue.decode(bytes.fromhex(case["hex"])) == content
+    assert content.encode().hex() == data
+    assert MutableValue.decode(bytes.fromhex(data)) == content
 
 
-@pytest.mark.parametrize("case", of_type("mutableGetRequest"))
+@pytest.mark.parametrize("case", recorded(ALONE, "mutableGetRequest") + recorded(IN_DATAGRAMS, "value of MUTABLE_GET"))
 def test_minimum_seq_is_what_node_sends(case: dict[str, Any]) -> None:
-    assert encode_minimum_seq(case["input"]["seq"]).hex() == case["hex"]
-    assert decode_minimum_seq(bytes.fromhex(case["hex"])) == case["decoded"]["seq"]
+    decoded, data = message_of(case)
+    seq = decoded["seq"] if isinstance(decoded, dict) else decoded
+    assert encode_minimum_seq(seq).hex() == data
+    assert decode_minimum_seq(bytes.fromhex(data)) == seq
 
 
-@pytest.mark.parametrize("case", of_type("pluginRequest"))
+@pytest.mark.parametrize("case", PLUGINS)
 def test_plugin_request_is_what_node_sends(case: dict[str, Any]) -> None:
-    decoded = case["decoded"]
-    request = PluginRequest(decoded["plugin"], decoded["version"], decoded["command"], data(decoded["value"]))
-    assert request.encode().hex() == case["hex"]
-    assert PluginRequest.decode(bytes.fromhex(case["hex"])) == request
+    decoded, data = message_of(case)
+    request = PluginRequest(decoded["plugin"], decoded["version"], decoded["command"], unhex(decoded["value"]))
+    assert request.encode().hex() == data
+    assert PluginRequest.decode(bytes.fromhex(data)) == request
 
 
-@pytest.mark.parametrize("case", of_type("hyperdht-address"))
+@pytest.mark.parametrize("case", recorded(ALONE, "hyperdht-address"))
 def test_peer_address_is_what_node_writes(case: dict[str, Any]) -> None:
     decoded = case["decoded"]
     nodes = None if decoded["nodes"] is None else addresses(decoded["nodes"])
@@ -154,10 +165,13 @@ def test_decoder_raises_nothing_but_decode_errors(decode: Callable[[bytes], obje
         decode(junk)
 
 
-@pytest.mark.parametrize("case", [param.values[0] for name in ("announce", "pluginRequest") for param in of_type(name)])
-def test_cut_off_message_is_refused(case: dict[str, Any]) -> None:
-    decode: Callable[[bytes], object] = AnnounceRequest.decode if case["type"] == "announce" else PluginRequest.decode
-    whole = bytes.fromhex(case["hex"])
+@pytest.mark.parametrize(
+    ("decode", "case"),
+    [(AnnounceRequest.decode, param.values[0]) for param in ANNOUNCES]
+    + [(PluginRequest.decode, param.values[0]) for param in PLUGINS],
+)
+def test_cut_off_message_is_refused(decode: Callable[[bytes], object], case: dict[str, Any]) -> None:
+    whole = bytes.fromhex(message_of(case)[1])
     for end in range(len(whole)):
         with pytest.raises(DecodeError):
             decode(whole[:end])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,14 +20,9 @@ from swarm.dht.signatures import (
     verify_announce,
     verify_mutable,
 )
+from tests.recorded import recorded
 
-CASES = json.loads((Path(__file__).parents[1] / "vectors" / "signatures.json").read_text())["cases"]
-
-
-def of_kind(*kinds: str) -> list[dict[str, Any]]:
-    cases = [case for case in CASES if case["kind"] in kinds]
-    assert cases
-    return cases
+FILE = "signatures.json"
 
 
 def parts(case: dict[str, Any]) -> tuple[Command, KeyPair, bytes, bytes, bytes, tuple[Address, ...], bytes | None]:
@@ -44,15 +37,15 @@ def parts(case: dict[str, Any]) -> tuple[Command, KeyPair, bytes, bytes, bytes, 
     )
 
 
-def test_namespaces_are_those_of_node() -> None:
-    (case,) = of_kind("namespaces")
+@pytest.mark.parametrize("case", recorded(FILE, "namespaces"))
+def test_namespaces_are_those_of_node(case: dict[str, Any]) -> None:
     assert hash32(case["name_string"].encode()).hex() == case["name_hash"]
     for name, expected in case["namespaces"].items():
         assert Command[name] == expected["index"]
         assert namespace(Command[name]).hex() == expected["hex"]
 
 
-@pytest.mark.parametrize("case", of_kind("key_pair"))
+@pytest.mark.parametrize("case", recorded(FILE, "key_pair"))
 def test_key_pair_and_its_target_are_those_of_node(case: dict[str, Any]) -> None:
     pair = KeyPair.from_seed(bytes.fromhex(case["seed"]))
     assert pair.public_key.hex() == case["public_key"]
@@ -60,17 +53,17 @@ def test_key_pair_and_its_target_are_those_of_node(case: dict[str, Any]) -> None
     assert hash32(pair.public_key).hex() == case["target"]
 
 
-@pytest.mark.parametrize("case", of_kind("hash"))
+@pytest.mark.parametrize("case", recorded(FILE, "hash"))
 def test_hash_is_that_of_node(case: dict[str, Any]) -> None:
     assert hash32(bytes.fromhex(case["input"])).hex() == case["hash"]
 
 
-@pytest.mark.parametrize("case", of_kind("immutable_put"))
+@pytest.mark.parametrize("case", recorded(FILE, "immutable_put"))
 def test_target_of_an_immutable_value_is_its_hash(case: dict[str, Any]) -> None:
     assert hash32(bytes.fromhex(case["value"])).hex() == case["target"]
 
 
-@pytest.mark.parametrize("case", of_kind("announce", "unannounce"))
+@pytest.mark.parametrize("case", recorded(FILE, "announce", "unannounce"))
 def test_announce_signature_is_that_of_node(case: dict[str, Any]) -> None:
     command, pair, target, node_id, token, relays, refresh = parts(case)
     peer = PeerRecord(pair.public_key, relays)
@@ -82,7 +75,7 @@ def test_announce_signature_is_that_of_node(case: dict[str, Any]) -> None:
     assert verify_announce(command, target, node_id, token, AnnounceRequest.decode(value))
 
 
-@pytest.mark.parametrize("case", of_kind("announce", "unannounce"))
+@pytest.mark.parametrize("case", recorded(FILE, "announce", "unannounce"))
 def test_announce_signature_holds_for_one_command_node_token_and_target(case: dict[str, Any]) -> None:
     command, _, target, node_id, token, _, _ = parts(case)
     request = AnnounceRequest.decode(bytes.fromhex(case["request_value"]))
@@ -100,7 +93,7 @@ def test_announce_without_peer_or_signature_is_not_signed() -> None:
         assert not verify_announce(Command.ANNOUNCE, bytes(32), bytes(32), bytes(32), request)
 
 
-@pytest.mark.parametrize("case", of_kind("mutable_put"))
+@pytest.mark.parametrize("case", recorded(FILE, "mutable_put"))
 def test_mutable_signature_is_that_of_node(case: dict[str, Any]) -> None:
     pair = KeyPair.from_seed(bytes.fromhex(case["seed"]))
     value = bytes.fromhex(case["value"])
@@ -114,8 +107,8 @@ def test_mutable_signature_is_that_of_node(case: dict[str, Any]) -> None:
     assert not verify_mutable(MutableValue(case["seq"] + 1, value, request.content.signature), pair.public_key)
 
 
-def test_refresh_chain_of_node_is_one_here() -> None:
-    (case,) = of_kind("refresh_chain")
+@pytest.mark.parametrize("case", recorded(FILE, "refresh_chain"))
+def test_refresh_chain_of_node_is_one_here(case: dict[str, Any]) -> None:
     chain = [bytes.fromhex(element) for element in case["chain"]]
     assert all(hash32(later) == earlier for earlier, later in itertools.pairwise(chain))
     assert refresh_chain(chain[-1], len(chain) - 1) == chain[:-1]

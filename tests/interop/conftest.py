@@ -1,27 +1,38 @@
-"""A DHT of each kind, and pairs of peers connected through it."""
+"""A DHT of each kind, processes to be peers in, and pairs of peers connected through a DHT."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from tests.interop.ends import End, connect
-from tests.interop.peers import DHT_COMMANDS, HERE, Peer
+from tests.interop.peers import DHT_COMMANDS, HERE, Host, Peer
 from tests.tools import need
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import trio
 
 
-class Start(Protocol):
-    """Starts one more peer of a kind: "node" or "python"."""
+EACH = 3
+"""Processes of each kind that are kept for peers."""
 
-    async def __call__(self, kind: str, seed: bytes | None = None) -> Peer: ...
+
+class Start(Protocol):
+    """Starts one more peer of a kind: "node" or "python". One that is to end its process needs one of its own.
+
+    ``options``: of the peer's command ``be``.
+    """
+
+    async def __call__(
+        self, kind: str, seed: bytes | None = None, *, own_process: bool = False, **options: Any
+    ) -> Peer: ...
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,10 +44,20 @@ def node_packages() -> None:
         subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=HERE, check=True, stdout=subprocess.DEVNULL)
 
 
-@pytest.fixture(scope="session", params=["node", "python"], ids=lambda kind: f"dht-of-{kind}")
-def dht(request: pytest.FixtureRequest) -> Iterator[str]:
-    """``host:port`` of a DHT made of one kind of node only."""
-    with subprocess.Popen(DHT_COMMANDS[request.param], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+@pytest.fixture(scope="session")
+def hosts(node_packages: None) -> Iterator[list[Host]]:
+    """Processes that are nobody at the moment."""
+    started = [Host(kind) for kind in ("python", "node") for _ in range(EACH)]
+    try:
+        yield started.copy()
+    finally:
+        for host in started:
+            host.close()
+
+
+@contextlib.contextmanager
+def dht_of(kind: str) -> Iterator[str]:
+    with subprocess.Popen(DHT_COMMANDS[kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -46,15 +67,49 @@ def dht(request: pytest.FixtureRequest) -> Iterator[str]:
             process.wait(10)
 
 
-@pytest.fixture
-def start(nursery: trio.Nursery, dht: str) -> Start:
-    """Start one more peer of a kind on this DHT; it is killed at the end of the test."""
+@pytest.fixture(scope="session")
+def dhts(node_packages: None) -> Iterator[dict[str, str]]:
+    """``host:port`` of a DHT of each kind, made of nodes of that kind only."""
+    with dht_of("node") as node, dht_of("python") as python:
+        yield {"node": node, "python": python}
 
-    async def start(kind: str, seed: bytes | None = None) -> Peer:
-        peer: Peer = await nursery.start(Peer(kind, dht, seed).run)
+
+@pytest.fixture(params=["node", "python"], ids=lambda kind: f"dht-of-{kind}")
+def dht(request: pytest.FixtureRequest, dhts: dict[str, str]) -> str:
+    """``host:port`` of a DHT made of one kind of node only."""
+    return dhts[request.param]
+
+
+@pytest.fixture
+def start_on(nursery: trio.Nursery, hosts: list[Host]) -> Callable[[str], Start]:
+    """How to start peers on a given DHT; they are gone at the end of the test."""
+
+    async def run(peer: Peer, host: Host, task_status: trio.TaskStatus[Peer]) -> None:
+        try:
+            await peer.run(task_status)
+        finally:
+            if host.alive:
+                hosts.append(host)
+
+    async def start(
+        dht: str, kind: str, seed: bytes | None = None, *, own_process: bool = False, **options: Any
+    ) -> Peer:
+        host = None if own_process else next((host for host in hosts if host.kind == kind), None)
+        peer = Peer(kind, dht, seed, host, **options)
+        if host is None:
+            await nursery.start(peer.run)
+        else:
+            hosts.remove(host)
+            await nursery.start(run, peer, host)
         return peer
 
-    return start
+    return lambda dht: partial(start, dht)
+
+
+@pytest.fixture
+def start(start_on: Callable[[str], Start], dht: str) -> Start:
+    """Start one more peer of a kind on this DHT."""
+    return start_on(dht)
 
 
 @pytest.fixture(params=["node-python", "python-node", "node-node"])

@@ -35,11 +35,14 @@ class End:
 
 
 async def connect(
-    start: Start, sides: tuple[str, str], prepare: Callable[[Peer], object] = lambda peer: None
+    start: Start, sides: tuple[str, str], prepare: Callable[[Peer], object] = lambda peer: None, **options: Any
 ) -> tuple[End, End]:
-    """Two peers connected by topic: the one that announced, and the one that looked up and dialled."""
+    """Two peers connected by topic: the one that announced, and the one that looked up and dialled.
+
+    ``options``: of both, for `Start`.
+    """
     topic = os.urandom(32).hex()
-    server, client = peers = [await start(kind) for kind in sides]
+    server, client = peers = [await start(kind, **options) for kind in sides]
     for peer in peers:
         prepare(peer)
     await server.call("join", topic=topic, client=False)

@@ -11,10 +11,11 @@ import os
 import socket
 import struct
 import sys
+from pathlib import Path
 
 import pytest
 
-__all__ = ["lose"]
+__all__ = ["lose", "lost"]
 
 SO_ATTACH_FILTER = 26
 SYS_PIDFD_GETFD = 438  # the same on every architecture
@@ -51,6 +52,14 @@ def lose(pid: int, percent: int) -> None:
     finally:
         os.close(process)
     assert filtered, "the process has no UDP socket"
+
+
+def lost(pid: int) -> int:
+    """How many datagrams the sockets that the process has now have dropped."""
+    links = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
+    own = {link.removeprefix("socket:[").removesuffix("]") for link in links if link.startswith("socket:[")}
+    lines = [line.split() for line in Path(f"/proc/{pid}/net/udp").read_text().splitlines()[1:]]
+    return sum(int(line[-1]) for line in lines if line[9] in own)
 
 
 def _borrow(process: int, number: int) -> int:

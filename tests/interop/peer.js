@@ -1,9 +1,10 @@
-// One Hyperswarm peer of Node, driven by JSON lines.   node peer.js HOST:PORT SEED
+// Hyperswarm peers of Node, one after another, driven by JSON lines.   node peer.js
 //
 // In:  {"id": 1, "do": NAME, ...}   one command a line; commands of one peer may overlap
-// Out: {"event": "ready", "key": HEX}, {"event": "connection", "conn": N, "remote": HEX, "initiator": BOOL},
+//      "be" makes a peer of a seed and a bootstrap address, "stop" ends it and tells nobody
+// Out: {"event": "connection", "conn": N, "remote": HEX, "initiator": BOOL},
 //      {"id": 1, "result": {...}} or {"id": 1, "error": TEXT}
-// It ends at the end of input, after leaving the DHT. peer.py is the same in Python.
+// It ends at the end of input, after the peer left the DHT. peer.py is the same in Python.
 'use strict'
 
 const { createHash } = require('crypto')
@@ -15,10 +16,13 @@ const blindRelay = require('blind-relay')
 const HOST = '127.0.0.1'
 const WRITE = 65536
 
-const [bootstrap, seed] = process.argv.slice(2)
-const dht = new DHT({ bootstrap: [bootstrap], host: HOST })
-const keyPair = DHT.keyPair(Buffer.from(seed, 'hex'))
-const swarm = new Hyperswarm({ dht, keyPair })
+// the peer that is now
+let dht = null
+let keyPair = null
+let swarm = null
+let relay = null
+let opened = 0
+const connections = new Map()
 
 const report = (line) => console.log(JSON.stringify(line))
 const sha256 = (data) => createHash('sha256').update(data).digest('hex')
@@ -58,10 +62,6 @@ class Inbox {
   }
 }
 
-const connections = new Map()
-let opened = 0
-let relay = null
-
 function adopt(stream) {
   const conn = ++opened
   const inbox = new Inbox(stream)
@@ -83,6 +83,22 @@ function hide(options, more) {
 }
 
 const commands = {
+  async be({ bootstrap, seed }) {
+    opened = 0
+    connections.clear()
+    dht = new DHT({ bootstrap: [bootstrap], host: HOST })
+    keyPair = DHT.keyPair(target(seed))
+    const one = (swarm = new Hyperswarm({ dht, keyPair }))
+    one.on('connection', (stream) => one === swarm && adopt(stream))
+    await dht.fullyBootstrapped()
+  },
+
+  async stop() {
+    const ended = swarm
+    swarm = relay = null
+    await ended.destroy({ force: true })
+  },
+
   async join({ topic, server = true, client = true }) {
     return { flushed: await swarm.join(target(topic), { server, client }).flushed() }
   },
@@ -109,6 +125,15 @@ const commands = {
   async path({ conn }) {
     const { remoteHost, remotePort } = connections.get(conn).stream.rawStream
     return { address: remoteHost + ':' + remotePort }
+  },
+
+  // Bytes of encrypted frames, as they are counted here, and how many of these an empty frame has.
+  async heard({ conn }) {
+    return { bytes: connections.get(conn).stream.rawBytesRead, empty_frame: 17 }
+  },
+
+  async resent({ conn }) {
+    return { packets: connections.get(conn).stream.rawStream.retransmits }
   },
 
   async beRelay() {
@@ -219,13 +244,9 @@ async function run({ id, do: name, ...options }) {
   }
 }
 
-async function main() {
-  swarm.on('connection', adopt)
-  await dht.fullyBootstrapped()
-  report({ event: 'ready', key: keyPair.publicKey.toString('hex') })
-  const input = createInterface({ input: process.stdin })
-  input.on('line', (line) => run(JSON.parse(line)))
-  input.on('close', () => swarm.destroy().then(() => process.exit(0)))
-}
-
-main()
+const input = createInterface({ input: process.stdin })
+input.on('line', (line) => run(JSON.parse(line)))
+input.on('close', async () => {
+  if (swarm) await swarm.destroy()
+  process.exit(0)
+})

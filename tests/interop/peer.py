@@ -1,16 +1,16 @@
-"""One peer of ours, driven by JSON lines: peer.js in Python, on the public API.   python peer.py HOST:PORT SEED"""
+"""Peers of ours, one after another, driven by JSON lines: peer.js in Python, on the public API.   python peer.py"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
 
+from holepunch.udp.system import SendTier, SystemNetwork
 from swarm import KeyPair, Swarm
 
 if TYPE_CHECKING:
@@ -77,6 +77,13 @@ class Peer:
         assert self._relay is not None
         stats = self._relay.stats()
         return {"matched": stats.pairings_matched, "links": stats.links}
+
+    async def heard(self, conn: int) -> dict[str, Any]:
+        """Bytes of encrypted frames, as they are counted here, and how many of these an empty frame has."""
+        return {"bytes": self._connections[conn].message_bytes[0], "empty_frame": 20}
+
+    async def resent(self, conn: int) -> dict[str, Any]:
+        return {"packets": self._connections[conn]._raw.core.packets_retransmitted}
 
     async def topics(self, conn: int) -> dict[str, Any]:
         return {"topics": [topic.hex() for topic in self._connections[conn].topics]}
@@ -174,27 +181,70 @@ class Peer:
         found = await self._swarm.dht.mutable_get(bytes.fromhex(key))
         return {"value": found and found.value.hex(), "seq": found and found.seq}
 
+
+class Host:
+    """Takes the commands that start and stop a peer, and gives every other to the peer that is."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self._peer: Peer | None = None
+        self._life = trio.CancelScope()
+        self._leaving = trio.Event()
+        self._gone = trio.Event()
+
     async def run(self, id: int, do: str, **options: Any) -> None:
+        command: Any = getattr(self if do in ("be", "stop") else self._peer, do)
         try:
-            report({"id": id, "result": await getattr(self, do)(**options) or {}})
+            report({"id": id, "result": await command(**options) or {}})
         except Exception as error:  # whatever it is, the test is told, and judges
             report({"id": id, "error": f"{type(error).__name__}: {error}"})
 
+    async def be(self, bootstrap: str, seed: str, segmenting: bool = True) -> None:
+        """Not ``segmenting``: the kernel gets, and gives to the other side, one datagram at a time."""
+        self._life, self._leaving, self._gone = trio.CancelScope(), trio.Event(), trio.Event()
+        network = SystemNetwork(send_tier=None if segmenting else SendTier.MMSG)
+        await self._nursery.start(self._live, bootstrap, KeyPair.from_seed(bytes.fromhex(seed)), network)
+
+    async def stop(self) -> None:
+        """Be nobody again, and tell nobody."""
+        self._life.cancel()
+        await self._gone.wait()
+
+    async def leave(self) -> None:
+        if self._peer is not None:
+            self._leaving.set()
+            await self._gone.wait()
+
+    async def _live(
+        self, bootstrap: str, key_pair: KeyPair, network: SystemNetwork, task_status: trio.TaskStatus[None]
+    ) -> None:
+        try:
+            with self._life:
+                async with (
+                    Swarm(key_pair, bootstrap=[bootstrap], host="127.0.0.1", network=network) as swarm,
+                    trio.open_nursery() as nursery,
+                ):
+                    self._peer = Peer(swarm, key_pair, nursery)
+                    nursery.start_soon(self._peer.adopt_all, swarm)
+                    await swarm.dht.bootstrapped()
+                    task_status.started()
+                    await self._leaving.wait()
+                    nursery.cancel_scope.cancel()
+        finally:
+            self._peer = None
+            self._gone.set()
+
 
 async def main() -> None:
-    bootstrap, seed = sys.argv[1:]
-    key_pair = KeyPair.from_seed(bytes.fromhex(seed))
-    async with Swarm(key_pair, bootstrap=[bootstrap], host="127.0.0.1") as swarm, trio.open_nursery() as nursery:
-        peer = Peer(swarm, key_pair, nursery)
-        nursery.start_soon(peer.adopt_all, swarm)
-        await swarm.dht.bootstrapped()
-        report({"event": "ready", "key": key_pair.public_key.hex()})
+    async with trio.open_nursery() as nursery:
+        host = Host(nursery)
         rest = b""
         async with trio.lowlevel.FdStream(os.dup(0)) as commands:
             async for data in commands:
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
-                    nursery.start_soon(partial(peer.run, **json.loads(line)))
+                    nursery.start_soon(partial(host.run, **json.loads(line)))
+        await host.leave()
         nursery.cancel_scope.cancel()
 
 

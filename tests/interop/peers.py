@@ -5,7 +5,9 @@ A test says which kind each side is; nothing here knows what a test is about.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import json
 import os
 import subprocess
@@ -18,9 +20,9 @@ import trio
 from holepunch.keys import KeyPair
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
-__all__ = ["DHT_COMMANDS", "PEER_COMMANDS", "Peer", "PeerError", "content"]
+__all__ = ["DHT_COMMANDS", "PEER_COMMANDS", "Host", "Peer", "PeerError", "content"]
 
 HERE = Path(__file__).parent
 PEER_COMMANDS = {
@@ -33,6 +35,10 @@ DHT_COMMANDS = {
 }
 
 
+PATIENCE = 10
+"""Seconds for a peer to stop, before its process is killed."""
+
+
 def content(seed: str, length: int) -> bytes:
     """The bytes that a peer's command ``send`` sends for this seed."""
     return hashlib.shake_256(seed.encode()).digest(length)
@@ -42,69 +48,136 @@ class PeerError(Exception):
     """A command failed in the peer's process. The text is what the peer said."""
 
 
-class Peer:
-    """One peer of a DHT. `run` owns its process; everything else talks to it.
+class Host:
+    """A process that is one peer after another: to start a process takes longer than most of what is tested.
 
-    ``remotes`` are the connections so far, in the order in which they came: (number, remote key in hex).
+    Starts at once, and runs until `close`.
     """
 
-    def __init__(self, kind: str, bootstrap: str, seed: bytes | None = None) -> None:
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.process = subprocess.Popen(PEER_COMMANDS[kind], bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.numbers = itertools.count(1)
+        """For commands: what an earlier peer still answers is no answer to a later one."""
+        self._rest = b""
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    @contextlib.asynccontextmanager
+    async def input(self) -> AsyncIterator[trio.abc.SendStream]:
+        assert self.process.stdin is not None
+        async with trio.lowlevel.FdStream(os.dup(self.process.stdin.fileno())) as stream:
+            yield stream
+
+    async def lines(self) -> AsyncGenerator[dict[str, Any]]:
+        """What the process says, until it ends. May be left and entered again."""
+        assert self.process.stdout is not None
+        async with trio.lowlevel.FdStream(os.dup(self.process.stdout.fileno())) as stream:
+            while True:
+                *whole, self._rest = self._rest.split(b"\n")
+                for line in whole:
+                    yield json.loads(line)
+                data = await stream.receive_some()
+                if not data:
+                    return
+                self._rest += data
+
+    def kill(self) -> None:
+        """SIGKILL. The process is gone when this returns."""
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.kill()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+class Peer:
+    """One peer of a DHT. `run` keeps it up; everything else talks to it.
+
+    ``host`` is the process to be in; without it the peer has one of its own, from `run` to its end. ``options`` go with
+    the command ``be``. ``remotes`` are the connections so far, in their order: (number, remote key in hex).
+    """
+
+    def __init__(
+        self, kind: str, bootstrap: str, seed: bytes | None = None, host: Host | None = None, **options: Any
+    ) -> None:
         self.kind = kind
         self.bootstrap = bootstrap
         self.seed = os.urandom(32) if seed is None else seed
         self.key = KeyPair.from_seed(self.seed).public_key.hex()
         self.remotes: list[tuple[int, str]] = []
-        self._process: trio.Process | None = None
+        self._options = options
+        self._shared = host
+        self._host = host
+        self._input: trio.abc.SendStream | None = None
         self._replies: dict[int, dict[str, Any]] = {}
         self._news = trio.Condition()
         self._sending = trio.Lock()
-        self._count = 0
         self._ended = False
 
     @property
     def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+        assert self._host is not None
+        return self._host.process.pid
 
     async def run(self, task_status: trio.TaskStatus[Peer] = trio.TASK_STATUS_IGNORED) -> None:
-        """Start the process, report it as started once it is on the DHT, and stay until it ends or is cancelled."""
-        self._process = process = await trio.lowlevel.open_process(
-            [*PEER_COMMANDS[self.kind], self.bootstrap, self.seed.hex()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert process.stdout is not None
+        """Report the peer as started once it is on the DHT, and stay until it ends or is cancelled."""
+        host = self._host = self._shared or Host(self.kind)
         try:
-            async for line in _lines(process.stdout):
-                if line.get("event") == "ready":
+            async with host.input() as self._input, trio.open_nursery() as nursery:
+                reading = await nursery.start(self._read, host)
+                try:
+                    await self.call("be", bootstrap=self.bootstrap, seed=self.seed.hex(), **self._options)
                     task_status.started(self)
-                    continue
-                async with self._news:
-                    if line.get("event") == "connection":
-                        self.remotes.append((line["conn"], line["remote"]))
-                    else:
-                        self._replies[line["id"]] = line
-                    self._news.notify_all()
+                    await self._until(lambda: self._ended)
+                finally:
+                    with trio.CancelScope(shield=True):
+                        await self._stop()
+                    reading.cancel()
         finally:
-            with trio.CancelScope(shield=True):
-                process.kill()
-                await process.wait()
-                await process.stdout.aclose()
-                if process.stdin is not None:
-                    await process.stdin.aclose()
-                async with self._news:
-                    self._ended = True
-                    self._news.notify_all()
+            if host is not self._shared:
+                host.close()
+
+    async def _stop(self) -> None:
+        assert self._host is not None
+        if self._host is self._shared and not self._ended:
+            with trio.move_on_after(PATIENCE), contextlib.suppress(PeerError):
+                await self.call("stop")
+                return
+        self._host.kill()
+
+    async def _read(self, host: Host, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+        with trio.CancelScope(shield=True) as scope:
+            task_status.started(scope)
+            try:
+                async with contextlib.aclosing(host.lines()) as lines:
+                    async for line in lines:
+                        async with self._news:
+                            if line.get("event") == "connection":
+                                self.remotes.append((line["conn"], line["remote"]))
+                            else:
+                                self._replies[line["id"]] = line
+                            self._news.notify_all()
+            finally:
+                with trio.CancelScope(shield=True):
+                    async with self._news:
+                        self._ended = True
+                        self._news.notify_all()
 
     async def call(self, name: str, **options: Any) -> dict[str, Any]:
         """Run one command in the peer and give its result. Raises `PeerError`."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        self._count += 1
-        number = self._count
+        assert self._host is not None
+        assert self._input is not None
+        number = next(self._host.numbers)
         command = {"id": number, "do": name, **options}
         async with self._sending:
-            await self._process.stdin.send_all(json.dumps(command).encode() + b"\n")
+            await self._input.send_all(json.dumps(command).encode() + b"\n")
         await self._until(lambda: number in self._replies)
         reply = self._replies.pop(number)
         if "error" in reply:
@@ -126,18 +199,20 @@ class Peer:
         return [entry["conn"] for entry in (await self.call("connections"))["open"] if entry["remote"] == remote.key]
 
     async def leave(self) -> None:
-        """Close the peer's input: it leaves the DHT and ends. Raises `PeerError` when it fails at that."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        await self._process.stdin.aclose()
-        status = await self._process.wait()
+        """Close the input of the peer's process: it leaves the DHT and ends. Raises `PeerError` when that fails."""
+        assert self._host is not None
+        assert self._host.process.stdin is not None
+        assert self._input is not None
+        self._host.process.stdin.close()
+        await self._input.aclose()
+        status = await trio.to_thread.run_sync(self._host.process.wait)
         if status != 0:
             raise PeerError(f"{self.kind}: ended with {status}")
 
     async def kill(self) -> None:
         """SIGKILL: the peer says goodbye to nobody."""
-        assert self._process is not None
-        self._process.kill()
+        assert self._host is not None
+        self._host.kill()
         await self._until(lambda: self._ended)
 
     async def _until(self, ready: Callable[[], bool]) -> None:
@@ -146,11 +221,3 @@ class Peer:
                 if self._ended:
                     raise PeerError(f"{self.kind}: its process ended")
                 await self._news.wait()
-
-
-async def _lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[dict[str, Any]]:
-    rest = b""
-    async for data in stream:
-        *whole, rest = (rest + data).split(b"\n")
-        for line in whole:
-            yield json.loads(line)

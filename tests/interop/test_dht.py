@@ -37,7 +37,7 @@ async def test_leaving_a_topic_unannounces(start: Start, sides: tuple[str, str])
 async def test_peer_that_ends_is_no_longer_announced(start: Start, sides: tuple[str, str]) -> None:
     topic = os.urandom(32).hex()
     with trio.fail_after(60):
-        announcer, seeker = [await start(kind) for kind in sides]
+        announcer, seeker = await start(sides[0], own_process=True), await start(sides[1])
         await announcer.call("join", topic=topic)
         await announcer.leave()
         assert (await seeker.call("lookup", target=topic))["keys"] == []

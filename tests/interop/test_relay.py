@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.interop.peers import Peer
 
 # who keeps the DHT is all the same here
-pytestmark = pytest.mark.parametrize("dht", ["python"], indirect=True, scope="session")
+pytestmark = pytest.mark.parametrize("dht", ["python"], indirect=True)
 
 SETS = ["python-node-python", "node-python-node", "python-python-node", "node-python-python", "python-node-node"]
 """Server, relay, client. All three of Node are the control, of which the others differ in one thing or two."""

@@ -79,6 +79,8 @@ class Router(Namespace):
     lan: ipaddress.IPv4Network = PUBLIC_NET
     wan_input: str = "drop"
     """Or ``accept``, or ``reject``: answer with ICMP errors."""
+    loss: float = 0.0
+    """The share of packets that its uplink loses, each way."""
     moves: int = 0
     members: int = 0
 
@@ -89,7 +91,16 @@ class Router(Namespace):
     def apply(self) -> None:
         """Forget every mapping, and behave as described."""
         self.nft(
-            rules(self.kind, self.address, str(self.lan[10]), moves=self.moves, wan_input=self.wan_input, seed=self.pid)
+            rules(
+                self.kind,
+                self.address,
+                str(self.lan[10]),
+                lan=str(self.lan),
+                moves=self.moves,
+                wan_input=self.wan_input,
+                loss=self.loss,
+                seed=self.pid,
+            )
         )
         self.sh("conntrack -F")
 
@@ -159,10 +170,20 @@ class Lab:
         )
         return host
 
-    def place(self, kind: str, *, lan: str | None = None, wan_input: str = "drop") -> Place:
-        """Somewhere of one of the `KINDS`. ``lan``: the inner network; a free one if none is given."""
+    def place(
+        self,
+        kind: str,
+        *,
+        lan: str | None = None,
+        wan_input: str = "drop",
+        delay: float | None = None,
+        loss: float = 0.0,
+    ) -> Place:
+        """Somewhere of one of the `KINDS`. ``lan``: the inner network; a free one if none is given. ``delay``: of this
+        peer's link, in place of the lab's. ``loss``: the share of packets that a router's uplink loses, each way."""
+        delay = self._delay if delay is None else delay
         if kind in PUBLIC:
-            host = self.public(delay=self._delay)
+            host = self.public(delay=delay)
             if kind == "firewall":
                 host.nft(
                     "table ip lab { chain input { type filter hook input priority 0; "
@@ -171,9 +192,9 @@ class Lab:
             return Place(host, [])
         if kind in CARRIERS:
             inner = f"100.64.{next(self._networks)}.0/24"
-            carrier = self._router(CARRIERS[kind], self.internet, "br0", inner, delay=self._delay)
+            carrier = self._router(CARRIERS[kind], self.internet, "br0", inner, delay=delay)
             return self.behind(carrier, lan=lan)
-        router = self._router(kind, self.internet, "br0", lan, wan_input=wan_input, delay=self._delay)
+        router = self._router(kind, self.internet, "br0", lan, wan_input=wan_input, delay=delay, loss=loss)
         return Place(self.neighbour(router), [router])
 
     def behind(self, carrier: Router, *, lan: str | None = None) -> Place:
@@ -190,13 +211,21 @@ class Lab:
         return host
 
     def _router(
-        self, kind: str, outer: Namespace, bridge: str, lan: str | None, *, wan_input: str = "drop", delay: float = 0.0
+        self,
+        kind: str,
+        outer: Namespace,
+        bridge: str,
+        lan: str | None,
+        *,
+        wan_input: str = "drop",
+        delay: float = 0.0,
+        loss: float = 0.0,
     ) -> Router:
         if kind not in ROUTERS:
             raise LabError(f"no such router: {kind}")
         base = self._namespace()
         network = ipaddress.IPv4Network(lan or f"192.168.{next(self._networks)}.0/24")
-        router = Router(self, base.pid, kind=kind, lan=network, wan_input=wan_input)
+        router = Router(self, base.pid, kind=kind, lan=network, wan_input=wan_input, loss=loss)
         if isinstance(outer, Router):
             address, gateway = outer.free_inner_address(), str(outer.lan[1])
         else:

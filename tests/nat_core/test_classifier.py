@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +8,7 @@ from hypothesis import strategies as st
 
 from holepunch.address import Address
 from holepunch.nat.classifier import MAX_SAMPLES, Classifier, Firewall
-
-CASES = json.loads((Path(__file__).parent.parent / "vectors" / "nat.json").read_text())["cases"]
+from tests.recorded import recorded
 
 
 def node(number: int) -> Address:
@@ -26,7 +23,7 @@ def seen(*ports: int) -> Classifier:
     return classifier
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c["kind"] == "holepunch_nat"], ids=lambda c: str(c["name"]))
+@pytest.mark.parametrize("case", recorded("nat.json", "holepunch_nat"))
 def test_recorded_samples_lead_to_the_recorded_verdicts(case: dict[str, Any]) -> None:
     classifier = Classifier(firewalled=case["firewalled"])
     for sample, state in zip(case["samples"], case["states"], strict=True):

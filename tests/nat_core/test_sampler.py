@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holepunch.nat.sampler import Sampler
-
-CASES = json.loads((Path(__file__).parent.parent / "vectors" / "nat.json").read_text())["cases"]
+from tests.recorded import recorded
 
 
 def sampled(*addresses: tuple[str, int]) -> Sampler:
@@ -20,7 +17,7 @@ def sampled(*addresses: tuple[str, int]) -> Sampler:
     return sampler
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c["kind"] == "nat_sampler"], ids=lambda c: str(c["name"]))
+@pytest.mark.parametrize("case", recorded("nat.json", "nat_sampler"))
 def test_recorded_samples_lead_to_the_recorded_addresses(case: dict[str, Any]) -> None:
     sampler = Sampler()
     for sample, state in zip(case["samples"], case["states"], strict=True):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,14 +31,12 @@ from holepunch.punch.messages import (
     holepunch_secret,
 )
 from holepunch.secure.noise import Handshake
+from tests.recorded import message_of, recorded
 
-CASES: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parent.parent / "vectors" / "hyperdht_messages.json").read_text()
-)["cases"]
-
-
-def cases(kind: str) -> list[Any]:
-    return [pytest.param(c, id=c["name"]) for c in CASES if c["type"] == kind]
+ALONE, IN_DATAGRAMS = "hyperdht_messages.json", "dht_rpc.json"
+"""Where messages were recorded."""
+OVERHEAD = {Mode.FROM_CLIENT: 96, Mode.FROM_RELAY: 96, Mode.FROM_SERVER: 48, Mode.REPLY: 48}
+"""Bytes that Noise adds to a payload: the first message of IK holds two keys and two MACs, the second one of each."""
 
 
 def address(value: dict[str, Any] | None) -> Address | None:
@@ -97,30 +93,34 @@ def holepunch_payload(value: dict[str, Any]) -> HolepunchPayload:
     )
 
 
-@pytest.mark.parametrize("case", cases("handshake"))
+HANDSHAKES = recorded(IN_DATAGRAMS, "value of PEER_HANDSHAKE", "answer to PEER_HANDSHAKE")
+HOLEPUNCHES = recorded(IN_DATAGRAMS, "value of PEER_HOLEPUNCH", "answer to PEER_HOLEPUNCH")
+
+
+@pytest.mark.parametrize("case", recorded(ALONE, "handshake") + HANDSHAKES)
 def test_recorded_handshake_message(case: dict[str, Any]) -> None:
-    value = case["decoded"]
+    value, data = message_of(case)
     message = HandshakeMessage(
         Mode(value["mode"]),
         bytes.fromhex(value["noise"]),
         address(value["peerAddress"]),
         address(value["relayAddress"]),
     )
-    assert HandshakeMessage.decode(bytes.fromhex(case["hex"])) == message
-    assert message.encode().hex() == case["hex"]
+    assert HandshakeMessage.decode(bytes.fromhex(data)) == message
+    assert message.encode().hex() == data
 
 
-@pytest.mark.parametrize("case", cases("holepunch"))
+@pytest.mark.parametrize("case", recorded(ALONE, "holepunch") + HOLEPUNCHES)
 def test_recorded_holepunch_message(case: dict[str, Any]) -> None:
-    value = case["decoded"]
+    value, data = message_of(case)
     message = HolepunchMessage(
         Mode(value["mode"]), value["id"], bytes.fromhex(value["payload"]), address(value["peerAddress"])
     )
-    assert HolepunchMessage.decode(bytes.fromhex(case["hex"])) == message
-    assert message.encode().hex() == case["hex"]
+    assert HolepunchMessage.decode(bytes.fromhex(data)) == message
+    assert message.encode().hex() == data
 
 
-@pytest.mark.parametrize("case", cases("noisePayload"))
+@pytest.mark.parametrize("case", recorded(ALONE, "noisePayload"))
 def test_recorded_noise_payload(case: dict[str, Any]) -> None:
     payload = noise_payload(case["decoded"])
     assert NoisePayload.decode(bytes.fromhex(case["hex"])) == payload
@@ -128,14 +128,31 @@ def test_recorded_noise_payload(case: dict[str, Any]) -> None:
         assert payload.encode().hex() == case["hex"]
 
 
-@pytest.mark.parametrize("case", cases("holepunchPayload"))
+@pytest.mark.parametrize("case", recorded(IN_DATAGRAMS, "noise_payload"))
+def test_payload_inside_a_recorded_handshake_is_as_long_as_ours(case: dict[str, Any]) -> None:
+    payload = noise_payload(case["noise_payload"])
+    message = HandshakeMessage.decode(bytes.fromhex(case["parsed"]["value"]))
+    assert len(payload.encode()) == len(message.noise) - OVERHEAD[message.mode]
+    assert NoisePayload.decode(payload.encode()) == payload
+
+
+@pytest.mark.parametrize("case", recorded(IN_DATAGRAMS, "payload_decoded"))
+def test_payload_of_a_recorded_holepunch_message_opens_and_seals(case: dict[str, Any]) -> None:
+    sealed = HolepunchMessage.decode(bytes.fromhex(case["parsed"]["value"])).payload
+    secure = SecurePayload(bytes.fromhex(case["holepunch_secret"]), bytes(32))
+    payload = secure.open(sealed)
+    assert payload == holepunch_payload(case["payload_decoded"])
+    assert secure.seal(payload, sealed[:24]) == sealed
+
+
+@pytest.mark.parametrize("case", recorded(ALONE, "holepunchPayload"))
 def test_recorded_holepunch_payload(case: dict[str, Any]) -> None:
     payload = holepunch_payload(case["decoded"])
     assert HolepunchPayload.decode(bytes.fromhex(case["hex"])) == payload
     assert payload.encode().hex() == case["hex"]
 
 
-@pytest.mark.parametrize("case", cases("securePayload"))
+@pytest.mark.parametrize("case", recorded(ALONE, "securePayload"))
 def test_recorded_secure_payload_opens_and_seals(case: dict[str, Any]) -> None:
     secure = SecurePayload(bytes.fromhex(case["input"]["secret"]), bytes(32))
     payload = holepunch_payload(case["decoded"])
@@ -144,7 +161,7 @@ def test_recorded_secure_payload_opens_and_seals(case: dict[str, Any]) -> None:
     assert secure.seal(payload, bytes.fromhex(case["input"]["nonce"])).hex() == case["hex"]
 
 
-@pytest.mark.parametrize("case", cases("holepunchToken"))
+@pytest.mark.parametrize("case", recorded(ALONE, "holepunchToken"))
 def test_recorded_token(case: dict[str, Any]) -> None:
     secure = SecurePayload(bytes(32), bytes.fromhex(case["input"]["local_secret"]))
     assert secure.token(case["input"]["host"]).hex() == case["hex"]
@@ -155,8 +172,8 @@ def test_namespaces_are_those_of_the_protocol() -> None:
     assert NS_PEER_HOLEPUNCH.hex() == "f1191cd5e67b10b54a507033280ed1ff0e12278268d5679c8f93d417210d168b"
 
 
-def test_recorded_handshake_with_its_payloads() -> None:
-    (case,) = [c for c in CASES if c["type"] == "noiseHandshakeIK"]
+@pytest.mark.parametrize("case", recorded(ALONE, "noiseHandshakeIK"))
+def test_recorded_handshake_with_its_payloads(case: dict[str, Any]) -> None:
     given, recorded = case["input"], case["decoded"]
 
     def pair(name: str) -> KeyPair:

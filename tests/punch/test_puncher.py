@@ -12,10 +12,11 @@ from holepunch.core import CLIENT
 from holepunch.nat.classifier import Firewall
 from holepunch.punch.limits import BIRTHDAY_PUNCHES, PROBES_PER_SECOND, SEARCHES, RandomPunchLimit
 from holepunch.punch.messages import HolepunchPayload
-from holepunch.punch.puncher import Puncher, firewall_of
+from holepunch.punch.puncher import PROBE, Puncher, firewall_of
 from holepunch.punch.strategies import BIRTHDAY_SOCKETS, DEFAULT_TTL, OPENING_TTL
 from tests.punch.internet import Nat, Packet
 from tests.punch.world import Peer, World, pair, peer_behind
+from tests.recorded import Case, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +93,16 @@ def test_an_unknown_class_of_nat_counts_as_random(value: int, firewall: int) -> 
 
 
 # -- what is sent
+
+
+@pytest.mark.parametrize("case", recorded("dht_rpc.json", "byte to a peer"))
+def test_recorded_probes_are_those_that_we_send(case: Case) -> None:
+    peer = peer_behind(World(), "home", 1)
+    puncher, _ = puncher_of(peer)
+    sends = {OPENING_TTL: puncher.open_session, DEFAULT_TTL: puncher.probe}
+    sends[case["ttl"]](PEER)
+    assert peer.sockets.probes == {case["ttl"]: 1}
+    assert PROBE.hex() == case["hex"]
 
 
 def test_addresses_not_proven_are_probed_less_often() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,8 +13,8 @@ from holepunch.address import Address
 from holepunch.relay.forwarding import ALIVE, Budget, Leg, join
 from holepunch.udp import Received
 from holepunch.udx.packet import DATA, DESTROY, decode, header
+from tests.recorded import recorded
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "blind_relay.json").read_text())
 ALICE = (0, Address("1.2.3.4", 1111))
 BOB = (0, Address("5.6.7.8", 2222))
 STRANGER = (0, Address("9.9.9.9", 3333))
@@ -46,8 +46,8 @@ def single(data: bytes, route: tuple[int, Address]) -> Received:
     return received(data, len(data), route)
 
 
-def test_only_the_stream_id_of_a_packet_changes() -> None:
-    case = next(case for case in VECTORS["cases"] if case["kind"] == "udx forwarding")
+@pytest.mark.parametrize("case", recorded("blind_relay.json", "udx forwarding"))
+def test_only_the_stream_id_of_a_packet_changes(case: dict[str, Any]) -> None:
     data = bytes.fromhex(case["received"])
     alice = Leg(0x392009C6, 1, lambda: ALICE, Budget(math.inf, 0), lambda: None)
     bob = Leg(1, 0x6F, lambda: BOB, Budget(math.inf, 0), lambda: None)
@@ -56,6 +56,30 @@ def test_only_the_stream_id_of_a_packet_changes() -> None:
     assert sent is not None
     assert b"".join(sent.buffers).hex() == case["sent_on"]
     assert (sent.role, sent.to) == BOB
+
+
+@pytest.mark.parametrize("case", recorded("udx_packets.json", "relay"))
+def test_recorded_conversation_is_forwarded_as_node_forwards_it(case: dict[str, Any]) -> None:
+    """A's stream 1 is linked with 2 of the relay, and 3 of the relay with D's 4."""
+    ended: list[str] = []
+    a, d = ALICE, BOB
+    legs = {
+        "A->relay": (Leg(2, 1, lambda: a, Budget(math.inf, 0), lambda: ended.append("A")), a, "relay->D"),
+        "D->relay": (Leg(3, 4, lambda: d, Budget(math.inf, 0), lambda: ended.append("D")), d, "relay->A"),
+    }
+    join(legs["A->relay"][0], legs["D->relay"][0])
+    by_direction: dict[str, list[str]] = {}
+    for packet in case["packets"]:
+        by_direction.setdefault(packet["dir"], []).append(packet["hex"])
+    for direction, (leg, route, other) in legs.items():
+        forwarded = []
+        for packet in by_direction[direction]:
+            sent = leg.forward(single(bytes.fromhex(packet), route), 0, 0)
+            assert sent is not None
+            assert (sent.role, sent.to) == (d if other == "relay->D" else a)
+            forwarded.append(b"".join(sent.buffers).hex())
+        assert forwarded == by_direction[other]
+    assert ended == ["A"]  # the one that destroyed its stream
 
 
 @given(st.integers(20, 60), st.integers(1, 5), st.integers(20, 60))

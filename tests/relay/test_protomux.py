@@ -3,7 +3,6 @@ ours; and what a hostile remote can do."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +14,13 @@ from holepunch.compact import Reader, Writer
 from holepunch.errors import DecodeError
 from holepunch.relay import frames
 from holepunch.relay.protomux import MAX_BATCH, MAX_BUFFERED, MAX_CHANNELS, Channel, Notice, Protomux
+from tests.recorded import cases, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "protomux.json").read_text())
-CASES = {case["name"]: case for case in VECTORS["cases"]}
+FILE = "protomux.json"
+CASES = {case["name"]: case for case in cases(FILE)}
 
 
 class Side:
@@ -393,7 +393,7 @@ def test_every_recorded_scenario_is_tested() -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case["name"][:40])
+@pytest.mark.parametrize("case", recorded(FILE, "scenario"))
 def test_recorded_frames_decode_and_encode_to_the_same_bytes(case: dict[str, Any]) -> None:
     for frame in case["frames"]:
         data = bytes.fromhex(frame["hex"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,12 +13,14 @@ from hypothesis import strategies as st
 from holepunch.address import Address
 from holepunch.core import Schedule
 from holepunch.errors import DecodeError
+from holepunch.punch.messages import NoisePayload, RelayThrough
 from holepunch.relay.client import RelayClient
 from holepunch.relay.messages import Pair, Unpair
 from holepunch.relay.protomux import Protomux
 from holepunch.relay.server import IDLE_TIMEOUT, PAIRING_TIMEOUT, Limits, RelayServer, RelaySession
 from holepunch.udp import Received
 from holepunch.udx.packet import DESTROY, header
+from tests.recorded import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from holepunch.relay.forwarding import Leg
     from holepunch.udx.values import Transmit
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "blind_relay.json").read_text())
 TOKEN = b"\xaa" * 32
 OTHER = b"\xbb" * 32
 
@@ -115,9 +115,12 @@ def relay() -> Relay:
     return Relay()
 
 
-@pytest.mark.parametrize("case", [c for c in VECTORS["cases"] if c["kind"] == "encoding"], ids=lambda c: str(c["name"]))
+@pytest.mark.parametrize(
+    "case",
+    recorded("blind_relay.json", "encoding") + recorded("hyperdht_messages.json", "blindRelayPair", "blindRelayUnpair"),
+)
 def test_messages_are_encoded_as_in_node(case: dict[str, Any]) -> None:
-    value = case["value"]
+    value = case["value"] if "value" in case else case["decoded"]
     token = bytes.fromhex(value["token"])
     message: Pair | Unpair = (
         Unpair(token)
@@ -128,7 +131,7 @@ def test_messages_are_encoded_as_in_node(case: dict[str, Any]) -> None:
     assert type(message).decode(bytes.fromhex(case["hex"])) == message
 
 
-@pytest.mark.parametrize("case", [c for c in VECTORS["cases"] if c["kind"] == "flow"], ids=lambda c: str(c["name"]))
+@pytest.mark.parametrize("case", recorded("blind_relay.json", "flow"))
 def test_control_traffic_is_that_of_node(case: dict[str, Any]) -> None:
     """Two clients with the keys, roles, tokens and stream ids of the record; the relay's stream ids as there."""
     recorded = case["frames_on_relay_sockets"]
@@ -151,6 +154,22 @@ def test_control_traffic_is_that_of_node(case: dict[str, Any]) -> None:
         for name, label in (("client", who), ("relay", f"relay to {who}")):
             sent = [frame for side, frame in peer.frames if side == name]
             assert sent == [f["hex"] for f in recorded if f["who"] == label]
+
+
+@pytest.mark.parametrize("case", recorded("blind_relay.json", "flow"))
+def test_handshakes_of_node_name_the_relay_and_the_token_of_the_control_traffic(case: dict[str, Any]) -> None:
+    named = set()
+    for handshake in case["noise_payloads_with_relay_through"]:
+        value, payload = handshake["value"], NoisePayload.decode(bytes.fromhex(handshake["hex"]))
+        through = RelayThrough(*(bytes.fromhex(value["relayThrough"][name]) for name in ("publicKey", "token")))
+        assert payload.relay_through == through
+        named.add(through.token.hex())
+        assert payload.udx is not None
+        assert payload.udx.id == value["udx"]["id"]
+        assert (payload.holepunch is not None) == value["hasHolepunch"]
+        assert payload.encode().hex() == handshake["hex"]
+    decoded = [frame["decoded"] for frame in case["frames_on_relay_sockets"]]
+    assert {message["token"] for message in decoded if "token" in message} <= named
 
 
 def test_two_that_know_a_token_are_paired(relay: Relay) -> None:

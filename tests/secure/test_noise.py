@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import pytest
@@ -12,19 +10,11 @@ from holepunch.errors import HandshakeError
 from holepunch.keys import KeyPair
 from holepunch.secure import Handshake
 from holepunch.secure.noise import SymmetricState, dh, scalar_of
+from tests.recorded import recorded
 
-VECTORS = Path(__file__).parent.parent / "vectors"
+HANDSHAKES = recorded("noise_xx.json", "XX") + recorded("noise_ik.json", "IK")
 NEUTRAL = bytes([1]) + bytes(31)
 """The neutral element of the curve: a valid point, of order 1."""
-
-
-def load(name: str) -> list[dict[str, Any]]:
-    cases: list[dict[str, Any]] = json.loads((VECTORS / name).read_text())["cases"]
-    return cases
-
-
-def name_of(case: dict[str, Any]) -> str:
-    return str(case["name"])
 
 
 def pair(recorded: dict[str, str]) -> KeyPair:
@@ -67,7 +57,7 @@ def recorded_sides(case: dict[str, Any]) -> dict[str, Handshake]:
     }
 
 
-@pytest.mark.parametrize("case", load("noise_xx.json") + load("noise_ik.json"), ids=name_of)
+@pytest.mark.parametrize("case", HANDSHAKES)
 def test_recorded_handshake_is_reproduced_byte_for_byte(case: dict[str, Any]) -> None:
     sides = recorded_sides(case)
     for message in case["messages"]:
@@ -86,7 +76,7 @@ def test_recorded_handshake_is_reproduced_byte_for_byte(case: dict[str, Any]) ->
         assert session.initiator == (side == "initiator")
 
 
-@pytest.mark.parametrize("case", load("noise_xx.json") + load("noise_ik.json"), ids=name_of)
+@pytest.mark.parametrize("case", HANDSHAKES)
 def test_recorded_initial_hash_covers_prologue_and_known_key(case: dict[str, Any]) -> None:
     state = SymmetricState(case["protocol"].encode())
     assert state.ck.hex() == case["chaining_key_after_initialise"]
@@ -96,7 +86,7 @@ def test_recorded_initial_hash_covers_prologue_and_known_key(case: dict[str, Any
     assert state.h.hex() == case["hash_after_initialise"]
 
 
-@pytest.mark.parametrize("case", [c for c in load("noise_dh.json") if "shared" in c], ids=name_of)
+@pytest.mark.parametrize("case", recorded("noise_dh.json", "shared point"))
 def test_recorded_shared_point(case: dict[str, Any]) -> None:
     scalar = bytes.fromhex(case["scalar"]) if "scalar" in case else scalar_of(pair(case["a"]))
     own_public = bytes.fromhex(case["publicKey"] if "publicKey" in case else case["a"]["publicKey"])
@@ -105,7 +95,7 @@ def test_recorded_shared_point(case: dict[str, Any]) -> None:
     assert dh(scalar_of(pair(case["b"])), own_public).hex() == case["shared_reverse"]
 
 
-@pytest.mark.parametrize("case", [c for c in load("noise_dh.json") if "shared" not in c], ids=name_of)
+@pytest.mark.parametrize("case", recorded("noise_dh.json", "bad point"))
 def test_recorded_bad_point_is_refused(case: dict[str, Any]) -> None:
     assert case["error"]
     with pytest.raises(HandshakeError, match="no valid public key"):

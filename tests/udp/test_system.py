@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
+import resource
 import socket
 import struct
 import tracemalloc
@@ -19,7 +21,7 @@ from holepunch.udp import interfaces
 from holepunch.udp.system import SystemNetwork, SystemSocket
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from holepunch.udp import Network, UdpSocket
 
@@ -191,3 +193,37 @@ def test_local_hosts_are_found_without_netifaces(network: SystemNetwork, monkeyp
     with_netifaces = network.local_hosts()
     monkeypatch.setattr(interfaces, "netifaces", None)
     assert set(network.local_hosts()) <= {*with_netifaces, "127.0.0.1"}
+
+
+@pytest.fixture
+def no_descriptors() -> Iterator[Callable[[], None]]:
+    """What uses up the file descriptors until the test ends."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+
+    def take_all() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, limits[1]))
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+
+    yield take_all
+    for number in taken:
+        os.close(number)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize("with_netifaces", [True, False])
+def test_local_hosts_are_those_known_last_where_file_descriptors_have_run_out(
+    network: SystemNetwork,
+    no_descriptors: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    with_netifaces: bool,
+) -> None:
+    if not with_netifaces:
+        monkeypatch.setattr(interfaces, "netifaces", None)
+    unknown = SystemNetwork()
+    hosts = network.local_hosts()
+    no_descriptors()
+    assert network.local_hosts() == hosts
+    assert unknown.local_hosts() == ["127.0.0.1"]

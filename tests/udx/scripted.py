@@ -32,14 +32,16 @@ def packet(
 
 
 class Scripted:
-    def __init__(self, *, connected: bool = True, **numbers: int) -> None:
+    def __init__(
+        self, *, connected: bool = True, local_id: int = LOCAL, remote_id: int = REMOTE, **numbers: int
+    ) -> None:
         self.now = 500.0
-        self.stream = UdxStream(LOCAL, now=self.now, **numbers)
+        self.stream = UdxStream(local_id, now=self.now, **numbers)
         self.events: list[Event] = []
         self.sent_to: list[Route] = []
         """Where each packet that `drain` gave went."""
         if connected:
-            self.stream.connect(route(REMOTE), REMOTE, self.now)
+            self.stream.connect(route(remote_id), remote_id, self.now)
 
     def drain(self) -> list[Packet]:
         """Flush, and what left."""

@@ -1,36 +1,22 @@
-"""Packets and conversations recorded from real Node streams (udx-native 1.21.3), read, rebuilt and replayed."""
+"""Packets and conversations recorded from real Node streams (udx-native 1.21.3), read, rebuilt and replayed.
+
+What a stream answers to a scripted peer is in ``test_recorded_answers.py``.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from holepunch.udx import Event, Reset, TimedOut
-from holepunch.udx.packet import (
-    DATA,
-    DESTROY,
-    END,
-    HEARTBEAT,
-    MESSAGE,
-    SACK,
-    Packet,
-    decode,
-    header,
-    sack_area,
-)
+from holepunch.udx.packet import DATA, SACK, Packet, decode, header, sack_area
+from tests.recorded import Case, cases, recorded
 from tests.udx.pair import Link, Pair, route
 from tests.udx.scripted import Scripted, packet
 
-CASES: dict[str, Any] = {
-    case["name"]: case
-    for case in json.loads((Path(__file__).parents[1] / "vectors" / "udx_packets.json").read_text())["cases"]
-}
-PACKETS = [(name, recorded) for name, case in CASES.items() for recorded in case.get("packets", ())]
+FILE = "udx_packets.json"
 Action = Callable[[Pair], object]
 A, B = 0xA1B2C3D4, 0x11223344
 """The ids in the recordings' packets from a to b, and from b to a."""
@@ -41,11 +27,25 @@ def written(size: int) -> bytes:
     return bytes((7 * i + (i >> 8)) & 255 for i in range(size))
 
 
-def whole(recorded: dict[str, Any]) -> bytes:
+def whole(one: dict[str, Any]) -> bytes:
     """The datagram; of long ones only the beginning was recorded, and zeros stand for the rest."""
-    if "hex" in recorded:
-        return bytes.fromhex(recorded["hex"])
-    return bytes.fromhex(recorded.get("hex_first_64") or recorded["hex_first_48"]).ljust(recorded["len"], b"\0")
+    if "hex" in one:
+        return bytes.fromhex(one["hex"])
+    return bytes.fromhex(one.get("hex_first_64") or one["hex_first_48"]).ljust(one["len"], b"\0")
+
+
+def is_recorded(datagram: bytes, one: dict[str, Any]) -> bool:
+    """Of long datagrams a hash was recorded."""
+    if "hex" in one:
+        return datagram.hex() == str(one["hex"])
+    return hashlib.blake2b(datagram).hexdigest()[:32] == str(one["blake2b512_16"])
+
+
+def numbered(one: dict[str, Any], data: bytes) -> bytes:
+    """A recorded packet of A with these bytes in it."""
+    fields = one["fields"]
+    padding = fields["data_offset"]
+    return header(fields["flags"], A, fields["window"], fields["seq"], fields["ack"], padding) + bytes(padding) + data
 
 
 def encode(packet: Packet) -> bytes:
@@ -55,38 +55,37 @@ def encode(packet: Packet) -> bytes:
 
 
 def test_there_are_as_many_recorded_packets_as_the_protocol_note_says() -> None:
-    assert len(PACKETS) == 221
+    assert sum(len(case.get("packets", ())) for case in cases(FILE)) == 221
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_recorded_packet_decodes_to_its_fields_and_encodes_to_its_bytes(case: str) -> None:
-    for recorded in CASES[case].get("packets", ()):
-        datagram = whole(recorded)
-        fields = recorded["fields"]
+@pytest.mark.parametrize("case", cases(FILE), ids=lambda case: str(case["name"]))
+def test_every_recorded_packet_decodes_to_its_fields_and_encodes_to_its_bytes(case: Case) -> None:
+    for one in case.get("packets", ()):
+        datagram = whole(one)
+        fields = one["fields"]
         decoded = decode(memoryview(datagram))
         names = ("flags", "data_offset", "stream_id", "window", "seq", "ack")
         assert [getattr(decoded, name) for name in names] == [fields[name] for name in names]
-        assert [list(block) for block in decoded.sacks] == recorded["fields"].get("sacks", [])
+        assert [list(block) for block in decoded.sacks] == fields.get("sacks", [])
         if "payload_len" in fields and not decoded.sacks:
             assert len(decoded.payload) == fields["payload_len"]
         assert encode(decoded) == datagram
 
 
-def test_recorded_bulk_data_is_the_written_bytes_cut_in_order() -> None:
+def offset_of(seq: int) -> int:
+    """Where in the 60,000 bytes a packet begins. Node's very first one carries 20 bytes less than the others."""
+    return 1132 + 1152 * (seq - 1) if seq else 0
+
+
+@pytest.mark.parametrize("case", recorded(FILE, "bulk_60k_lossy_sack"))
+def test_recorded_bulk_data_is_the_written_bytes_cut_in_order(case: Case) -> None:
     data = written(60_000)
     seen = set()
-    for recorded in CASES["bulk_60k_lossy_sack"]["packets"]:
-        fields = recorded["fields"]
-        if recorded["dir"] == "a->b" and fields["flags"] & DATA:
-            # Node's very first packet carries 20 bytes less than the others
-            at = 1132 + 1152 * (fields["seq"] - 1) if fields["seq"] else 0
-            padding = fields["data_offset"]
-            head = header(fields["flags"], A, fields["window"], fields["seq"], fields["ack"], padding) + bytes(padding)
-            datagram = head + data[at : at + fields["payload_len"]]
-            if "hex" in recorded:
-                assert datagram.hex() == recorded["hex"]
-            else:
-                assert hashlib.blake2b(datagram).hexdigest()[:32] == recorded["blake2b512_16"]
+    for one in case["packets"]:
+        fields = one["fields"]
+        if one["dir"] == "a->b" and fields["flags"] & DATA:
+            at = offset_of(fields["seq"])
+            assert is_recorded(numbered(one, data[at : at + fields["payload_len"]]), one)
             seen.add(fields["seq"])
     assert seen == set(range(53))
 
@@ -119,8 +118,8 @@ def conversation(
     return sorted(("a->b" if sent.peer is pair.a else "b->a", sent.datagram.hex()) for sent in pair.log)
 
 
-def recording(case: str) -> list[tuple[str, str]]:
-    return sorted((p["dir"], p["hex"]) for p in CASES[case]["packets"])
+def recording(case: Case) -> list[tuple[str, str]]:
+    return sorted((p["dir"], p["hex"]) for p in case["packets"])
 
 
 def write(name: str, data: bytes) -> Action:
@@ -139,190 +138,98 @@ def destroy(name: str) -> Action:
     return lambda pair: getattr(pair, name).stream.destroy()
 
 
-def test_hello_end_is_spoken_like_node() -> None:
+@pytest.mark.parametrize("case", recorded(FILE, "hello_end"))
+def test_hello_end_is_spoken_like_node(case: Case) -> None:
     said = conversation({0: [write("a", b"hello"), write("b", b"world!!")], 100: [end("a")], 150: [end("b")]}, 300)
-    assert said == recording("hello_end")
+    assert said == recording(case)
 
 
-def test_last_bytes_and_end_share_a_packet_like_in_node() -> None:
+@pytest.mark.parametrize("case", recorded(FILE, "write_and_end_combined"))
+def test_last_bytes_and_end_share_a_packet_like_in_node(case: Case) -> None:
     said = conversation({0: [write("a", b"hello"), end("a")], 50: [end("b")]}, 300)
-    assert said == recording("write_and_end_combined")
+    assert said == recording(case)
 
 
-def test_messages_are_spoken_like_node() -> None:
+@pytest.mark.parametrize("case", recorded(FILE, "messages"))
+def test_messages_are_spoken_like_node(case: Case) -> None:
     messages = [message("a", b"abc"), message("a", b""), message("b", b"pong")]
     said = conversation({0: messages, 50: [destroy("a"), destroy("b")]}, 300)
-    assert said == recording("messages")
+    assert said == recording(case)
 
 
-def test_destroy_is_spoken_like_node() -> None:
+@pytest.mark.parametrize("case", recorded(FILE, "destroy"))
+def test_destroy_is_spoken_like_node(case: Case) -> None:
     said = conversation({0: [write("a", b"x")], 50: [destroy("a")]}, 300)
-    assert said == recording("destroy")
+    assert said == recording(case)
 
 
-def test_keep_alive_is_spoken_like_node() -> None:
+@pytest.mark.parametrize("case", recorded(FILE, "keepalive"))
+def test_keep_alive_is_spoken_like_node(case: Case) -> None:
     def keep_alive(pair: Pair) -> None:
         pair.a.stream.keep_alive(0.1, pair.now)
 
     said = conversation({0: [keep_alive], 350: [destroy("a"), destroy("b")]}, 400)
-    assert said == recording("keepalive")
+    assert said == recording(case)
 
 
-def test_numbers_wrap_like_in_node() -> None:
+@pytest.mark.parametrize("case", recorded(FILE, "seq_start_and_wrap"))
+def test_numbers_wrap_like_in_node(case: Case) -> None:
     writes = {20 * i: [write("a", str(i).encode())] for i in range(4)}
     actions = {**writes, 80: [write("b", b"B")], 110: [destroy("a"), destroy("b")]}
-    assert conversation(actions, 200, a=0xFFFFFFFE, b=1000) == recording("seq_start_and_wrap")
+    assert conversation(actions, 200, a=0xFFFFFFFE, b=1000) == recording(case)
 
 
-# -- answers of one stream to a scripted peer
+# -- a transfer, and the size of its packets
 
 
-def replies(step: dict[str, Any]) -> list[tuple[int, int, int]]:
-    return [(reply["flags"], reply["seq"], reply["ack"]) for reply in step["replies"]]
-
-
-RECEIVER_STEPS: list[tuple[str, bytes]] = [
-    ("empty ack, no flags", packet(0, 0)),
-    ("heartbeat", packet(HEARTBEAT, 0)),
-    ("heartbeat+data (data ignored)", packet(HEARTBEAT | DATA, 0, b"zz")),
-    ('data seq0 "a"', packet(DATA, 0, b"a")),
-    ("data seq0 duplicate", packet(DATA, 0, b"a")),
-    ("data ahead seq2", packet(DATA, 2, b"c")),
-    ("data ahead seq2 dup", packet(DATA, 2, b"c")),
-    ("data ahead seq4", packet(DATA, 4, b"e")),
-    ("data seq1", packet(DATA, 1, b"b")),
-    ("data with 16 byte offset seq3", packet(DATA, 3, b"d", offset=16)),
-    ("data offset larger than body seq5", packet(DATA, 5)[:3] + b"\xff" + packet(DATA, 5)[4:]),
-    ("zero-length data seq5", packet(DATA, 5)),
-    ("unknown flag 0x40 + data seq6", packet(DATA | 0x40, 6, b"f")),
-    ("unknown flag 0x80 only", packet(0x80, 7)),
-    ("ack beyond sent + data seq7 (delivered but no ack sent)", packet(DATA, 7, b"g", ack=5)),
-    ("data seq8 after that", packet(DATA, 8, b"h")),
-    ("message", packet(MESSAGE, 9, b"msg")),
-    ("message with old seq 3", packet(MESSAGE, 3, b"old")),
-    ("message+data seq9 (body goes to both)", packet(MESSAGE | DATA, 9, b"both")),
-    ("destroy with stale seq 3 (ignored)", packet(DESTROY, 3)),
-    ("data far ahead seq 200009", packet(DATA, 200009, b"far")),
-    ("destroy ahead of ack seq 500", packet(DESTROY, 500)),
-    ("data after destroy", packet(DATA, 10, b"late")),
-]
-
-
-def test_a_receiver_answers_every_recorded_edge_case_like_node() -> None:
-    peer = Scripted()
-    steps = CASES["receiver_edge_cases"]["steps"]
-    received = b""
-    for step, (name, datagram) in zip(steps, RECEIVER_STEPS, strict=True):
-        assert step["step"] == name
-        peer.receive(datagram)
-        while peer.stream.messages:
-            # the recorded application answers each message
-            peer.stream.send_message(b"re:" + peer.stream.messages.popleft())
-        sent = peer.drain()
-        assert [(p.flags, p.seq, p.ack) for p in sent] == replies(step), name
-        for ours, reply in zip(sent, step["replies"], strict=True):
-            theirs = decode(memoryview(bytes.fromhex(reply["hex"])))
-            assert (ours.sacks, bytes(ours.payload)) == (theirs.sacks, bytes(theirs.payload)), name
-        received += peer.take()
-    assert received == b"abcdefghboth"
-    assert isinstance(peer.stream.error, Reset)
-
-
-END_STEPS: list[tuple[str, bytes]] = [
-    ("END out of order seq1", packet(END, 1)),
-    ("data seq0", packet(DATA, 0, b"abc")),
-    ("END duplicate seq1", packet(END, 1)),
-    ("data after END seq2 (ignored data, ack?)", packet(DATA, 2, b"zz")),
-    ("ack of node END", packet(0, 2, ack=1)),
-    ("END again after close", packet(END, 1)),
-]
-
-
-def test_a_receiver_treats_every_recorded_end_like_node() -> None:
-    peer = Scripted()
-    for step, (name, datagram) in zip(CASES["end_edge_cases"]["steps"], END_STEPS, strict=True):
-        assert step["step"] == name
-        if name == "ack of node END":
-            peer.stream.write_end()
-            assert [p.flags for p in peer.drain()] == [END]
-        sent = peer.feed(datagram)
-        assert [(p.flags, p.seq, p.ack) for p in sent] == replies(step), name
-        recorded = [event["ev"] for event in step["events"]]
-        assert (Event.ENDED in peer.events) == ("end" in recorded or name not in ("END out of order seq1",))
-        assert peer.stream.closed == (name in ("ack of node END", "END again after close"))
-    assert peer.take() == b"abc"
-    assert peer.stream.error is None
-
-
-def times(case: str) -> list[tuple[float, int]]:
-    """When each packet of a recording left, in seconds since the first, and its flags."""
-    packets = CASES[case]["packets"]
-    return [((p["t_ms"] - packets[0]["t_ms"]) / 1000, p["fields"]["flags"]) for p in packets]
-
-
-def assert_same_times(ours: list[tuple[float, int]], theirs: list[tuple[float, int]]) -> None:
-    assert [flags for _, flags in ours] == [flags for _, flags in theirs]
-    for (at, _), (recorded, _) in zip(ours, theirs, strict=True):
-        assert at == pytest.approx(recorded, abs=0.03)
-
-
-def test_a_black_hole_is_tried_and_given_up_at_the_recorded_times() -> None:
-    peer = Scripted()
-    sent = [(0.0, p.flags) for p in peer.write(written(10))]
-    sent += [(at, p.flags) for at, p in peer.repairs(12.9)]
-    assert_same_times(sent, times("black_hole_10_bytes"))
-    assert not peer.stream.closed
-    peer.wait(0.2)
-    assert isinstance(peer.stream.error, TimedOut)
-
-
-def test_a_zero_window_is_probed_at_the_recorded_times() -> None:
-    peer = Scripted()
-    sent = [(0.0, p.flags) for p in peer.write(written(1000))]
-    peer.feed(packet(0, 0, ack=1, window=0))
-    peer.wait(0.2)
-    sent += [(0.2, p.flags) for p in peer.write(written(1000))]
-    for _ in range(len(times("zero_window")) - 3):
-        peer.feed(packet(0, 0, ack=1, window=0))
-        [(_, probe)] = peer.wait(peer.stream.deadline() - peer.now)
-        sent.append((peer.now - 500.0, probe.flags))
-    sent += [(peer.now - 500.0, p.flags) for p in peer.feed(packet(0, 0, ack=1))]
-    assert_same_times(sent, times("zero_window"))
-
-
-def test_a_window_reopened_unasked_is_used_at_once() -> None:
-    peer = Scripted()
-    sent = [(0.0, p.flags) for p in peer.write(written(1000))]
-    peer.feed(packet(0, 0, ack=1, window=0))
-    peer.wait(0.2)
-    sent += [(0.2, p.flags) for p in peer.write(written(1000))]
-    sent += [(0.2 + at, p.flags) for at, p in peer.wait(0.5)]
-    sent += [(0.7, p.flags) for p in peer.feed(packet(0, 0, ack=1, window=5000))]
-    assert_same_times(sent, times("zero_window_reopened_unsolicited"))
-
-
-def test_early_data_is_acknowledged_at_connect_like_in_node() -> None:
-    peer = Scripted(connected=False)
-    assert peer.feed(packet(DATA, 0, b"early")) == []
-    peer.stream.connect(route(77), B, peer.now)
-    recorded = CASES["early_data_firewall_accept"]["packets"][1]
-    assert peer.take() == b"early"
-    assert [encode(p).hex() for p in peer.drain()] == [recorded["hex"]]
-
-
-def test_sack_blocks_of_the_recorded_transfer_lead_to_the_recorded_holes() -> None:
+@pytest.mark.parametrize("case", recorded(FILE, "bulk_60k_lossy_sack"))
+def test_sack_blocks_of_the_recorded_transfer_lead_to_the_recorded_holes(case: Case) -> None:
     """Feed the recorded data packets, those that were not dropped, and compare the acknowledgements."""
     peer = Scripted()
     data = written(60_000)
     recorded_blocks, blocks = set(), set()
-    for recorded in CASES["bulk_60k_lossy_sack"]["packets"]:
-        fields = recorded["fields"]
-        if recorded["dir"] == "b->a":
+    for one in case["packets"]:
+        fields = one["fields"]
+        if one["dir"] == "b->a":
             if fields["flags"] & SACK:
                 recorded_blocks.add((fields["ack"], *map(tuple, fields["sacks"])))
-        elif fields["flags"] & DATA and not recorded["dropped"]:
-            at = 1132 + 1152 * (fields["seq"] - 1) if fields["seq"] else 0
+        elif fields["flags"] & DATA and not one["dropped"]:
+            at = offset_of(fields["seq"])
             sent = peer.feed(packet(fields["flags"], fields["seq"], data[at : at + fields["payload_len"]]))
             blocks |= {(p.ack, *p.sacks) for p in sent if p.flags & SACK}
     assert peer.take() == data
     assert recorded_blocks & blocks, "the same holes are reported in the same way"
+
+
+OFFSETS = {0: 0, 1: 1132, 30: 34540, 70: 80620, 87: 0, 145: 70496, 169: 0, 248: 0}
+"""Where in its write of 100,000 bytes each recorded packet of the MTU search begins."""
+
+
+@pytest.mark.parametrize("case", recorded(FILE, "mtu_probes"))
+def test_recorded_mtu_probes_are_read_without_their_padding(case: Case) -> None:
+    data = written(100_000)
+    for one in case["packets"]:
+        fields = one["fields"]
+        at = OFFSETS[fields["seq"]]
+        payload = data[at : at + fields["payload_len"]]
+        assert is_recorded(numbered(one, payload), one)
+        peer = Scripted(first_ack=fields["seq"])
+        [ack] = peer.feed(packet(fields["flags"], fields["seq"], payload, offset=fields["data_offset"]))
+        assert (ack.ack, peer.take()) == (fields["seq"] + 1, payload)
+
+
+@pytest.mark.parametrize("case", recorded(FILE, "mtu_probes"))
+def test_packets_grow_in_the_recorded_transfer_as_far_as_those_of_node(case: Case) -> None:
+    """By larger steps: Node's are of 32 bytes. The probes are what Node's are: data behind zeros."""
+    pair = Pair(Link(delay=0.0001), Link(delay=0.0001))
+    for _ in range(4):
+        pair.a.write(written(100_000))
+        pair.run(0.03)
+    assert pair.b.received == written(100_000) * 4
+    probes = [sent for sent in pair.a.sent if sent.packet.data_offset]
+    assert probes
+    for probe in probes:
+        padding = probe.packet.data_offset
+        assert probe.packet.flags == DATA
+        assert probe.datagram[20 : 20 + padding] == bytes(padding)
+    assert max(len(sent.datagram) for sent in pair.a.sent) >= case["mtu_reached"] - 28

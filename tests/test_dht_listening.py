@@ -1,0 +1,121 @@
+"""A key that is listened for on a DHT node: begun, cancelled, asked for twice, and left with the block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from holepunch.testing import VirtualNetwork
+from swarm import DHT, KeyPair
+from swarm.testing import Testnet
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from swarm.dht.listener import Listener
+
+pytestmark = pytest.mark.virtual_time
+
+PAIR = KeyPair.from_seed(bytes(32))
+
+LISTEN = pytest.mark.parametrize("listen", [DHT.listen, DHT.relay])
+
+
+class World:
+    """A virtual internet with a DHT."""
+
+    def __init__(self, network: VirtualNetwork, net: Testnet) -> None:
+        self._network = network
+        self._net = net
+
+    def node(self) -> DHT:
+        return DHT(bootstrap=self._net.bootstrap, network=self._network.host())
+
+    async def announced(self) -> int:
+        """How many nodes relay to the key."""
+        async with self.node() as node:
+            return len([found async for found in node.find_peer(PAIR.public_key)])
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with VirtualNetwork() as network:
+        host = network.host("192.88.99.1")
+        async with Testnet(4, host="192.88.99.1", network=host) as net:
+            yield World(network, net)
+
+
+async def connects(client: DHT, listener: Listener) -> None:
+    with trio.fail_after(10):
+        connection = await client.connect(PAIR.public_key)
+        assert (await anext(aiter(listener))).handshake_hash == connection.handshake_hash
+
+
+@LISTEN
+@pytest.mark.parametrize("seconds", [0.0, 0.03, 0.05, 0.07])
+async def test_listening_that_was_cancelled_leaves_nothing_and_may_begin_again(
+    world: World, listen: Callable[[DHT, KeyPair], Awaitable[object]], seconds: float
+) -> None:
+    async with world.node() as node:
+        await node.bootstrapped()
+        with trio.move_on_after(seconds) as scope:
+            await listen(node, PAIR)
+        assert scope.cancelled_caught
+        await trio.sleep(30)
+        assert await world.announced() == 0
+        await listen(node, PAIR)
+        assert await world.announced() == 3
+    assert await world.announced() == 0
+
+
+@LISTEN
+async def test_listening_again_at_once_after_a_cancellation_stays_announced(
+    world: World, listen: Callable[[DHT, KeyPair], Awaitable[object]]
+) -> None:
+    async with world.node() as node:
+        await node.bootstrapped()
+        for _ in range(3):
+            with trio.move_on_after(0.05) as scope:
+                await listen(node, PAIR)
+            assert scope.cancelled_caught
+        await listen(node, PAIR)
+        await trio.sleep(30)
+        assert await world.announced() == 3
+
+
+@LISTEN
+async def test_key_that_is_listened_for_already_is_refused_and_goes_on(
+    world: World, listen: Callable[[DHT, KeyPair], Awaitable[object]]
+) -> None:
+    async with world.node() as client:
+        async with world.node() as node:
+            listener = await node.listen(PAIR)
+            for _ in range(2):
+                with pytest.raises(ValueError, match="already listened for"):
+                    await listen(node, PAIR)
+            await connects(client, listener)
+        with trio.fail_after(1), pytest.raises(StopAsyncIteration):
+            await anext(aiter(listener))
+        assert await world.announced() == 0
+
+
+async def test_closed_listener_makes_room_for_another_and_closing_it_again_does_not_touch_that(world: World) -> None:
+    async with world.node() as client, world.node() as node:
+        first = await node.listen(PAIR)
+        await first.aclose()
+        assert await world.announced() == 0
+        second = await node.listen(PAIR)
+        await first.aclose()
+        first.close()
+        await connects(client, second)
+
+
+async def test_closing_that_was_cancelled_is_done_in_the_background(world: World) -> None:
+    async with world.node() as node:
+        listener = await node.listen(PAIR)
+        with trio.move_on_after(0):
+            await listener.aclose()
+        await trio.sleep(2)
+        assert await world.announced() == 0

@@ -49,6 +49,7 @@ async def of_dht(name: str, dht: DHT) -> None:
         "ping": lambda: dht.ping("192.88.99.1:1"),
         "check_firewall": dht.check_firewall,
         "ask_stun": lambda: dht.ask_stun("192.88.99.1:1"),
+        "renew": lambda: dht.renew(bytes(32), bytes(32)),
         "suspend": dht.suspend,
         "resume": dht.resume,
     }
@@ -77,6 +78,7 @@ DHT_NAMES = [
     "ping",
     "check_firewall",
     "ask_stun",
+    "renew",
     "suspend",
     "resume",
     "stats",

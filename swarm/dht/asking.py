@@ -66,9 +66,8 @@ class AskingBlock(NodeBlock):
         key, pair, addresses = check_target(target), check_key_pair(key_pair), _check_relays(relays)
         time = check_integer(bump, "bump", 0, MAX_SAFE_INTEGER)
         first = None if refresh is None else _check_element(refresh)
-        operations = self._hyper.operations
         stored: Stored = await self._ask(
-            lambda done: operations.announce(key, pair, addresses, done, bump=time, refresh=first).cancel
+            lambda done: self._hyper.operations.announce(key, pair, addresses, done, bump=time, refresh=first).cancel
         )
         return _stored(stored, f"{pair.public_key} under {key.hex()}")
 
@@ -135,9 +134,10 @@ class AskingBlock(NodeBlock):
         if refresh is not None:
             wanted = refresh
             renew = lambda found: wanted(found.content)  # noqa: E731
-        operations = self._hyper.operations
         found: MutableFound | None = await self._ask(
-            lambda done: operations.mutable_get(public_key, done, minimum_seq=number, latest=latest, refresh=renew)
+            lambda done: self._hyper.operations.mutable_get(
+                public_key, done, minimum_seq=number, latest=latest, refresh=renew
+            )
         )
         return None if found is None else found.content
 

@@ -7,12 +7,17 @@ Node: bogon 1.3.0 for the classes, hyperdht lib/holepuncher.js for the matcher.
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Address", "best_match", "is_bogon", "is_private", "is_reserved"]
+__all__ = ["Address", "best_match", "is_bogon", "is_ipv4", "is_private", "is_reserved", "split_host_port"]
+
+_MAX_NAME = 253
+_LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
+"""Letters, digits and hyphens (RFC 1123 section 2.1), and the underscores that local names have."""
 
 
 class Address(NamedTuple):
@@ -27,13 +32,57 @@ class Address(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """``"127.0.0.1:49737"`` -> Address. Raises ``ValueError`` that shows the text and a right one."""
-        host, colon, port = text.rpartition(":")
+        found = split_host_port(text)
+        if found is None or not is_ipv4(found[0]):
+            raise ValueError(f"not an address: {text!r}; {_RIGHT}")
+        return cls(*found)
+
+    @classmethod
+    def of(cls, address: object) -> Self:
+        """What an application gives as an address: text, an `Address`, or a pair of host and port. Raises ``TypeError``
+        and ``ValueError`` that show it and a right one."""
+        if isinstance(address, str):
+            return cls.parse(address)
+        match address:
+            case (str(host), int(port)) if isinstance(address, tuple) and not isinstance(port, bool):
+                if is_ipv4(host) and 0 < port < 65536:
+                    return cls(host, port)
+                raise ValueError(f"not an address: {address!r}; {_RIGHT}")
+        raise TypeError(f"not an address: {address!r}; {_RIGHT}")
+
+
+_RIGHT = "a right one looks like '127.0.0.1:49737'"
+
+
+def split_host_port(text: str) -> tuple[str, int] | None:
+    """``"host:port"`` -> an IPv4 address or a name that a resolver can be asked for, and a port from 1; else None."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
+        return None
+    return (host, int(port)) if is_ipv4(host) or _is_name(host) else None
+
+
+def is_ipv4(host: str) -> bool:
+    """Whether it is an IPv4 address in dotted-decimal form."""
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_name(host: str) -> bool:
+    if len(host) > _MAX_NAME or host.replace(".", "").isdigit():
+        return False
+    if not host.isascii():
+        import idna  # what trio resolves such names with; few do, so it is not imported for the others
+
         try:
-            if not colon or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-                raise ValueError
-            return cls(str(ipaddress.IPv4Address(host)), int(port))
-        except ValueError:
-            raise ValueError(f"not an address: {text!r}; a right one looks like '127.0.0.1:49737'") from None
+            host = idna.encode(host, uts46=True).decode()
+        except UnicodeError:
+            return False
+    labels = host.removesuffix(".").split(".")
+    return len(host) <= _MAX_NAME and all(_LABEL.fullmatch(label) for label in labels)
 
 
 def _networks(*texts: str) -> tuple[tuple[int, int], ...]:

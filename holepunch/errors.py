@@ -28,8 +28,8 @@ class HandshakeError(SwarmError):
 class Reason(Enum):
     """Why a connection did not come about, and what to do about it.
 
-    The names are HyperDHT's codes for how a dial ends (its lib/errors.js); OFFLINE, NOT_CONFIRMED and REFUSED are our
-    own.
+    The names are HyperDHT's codes (its lib/errors.js), all of them; OFFLINE, NOT_CONFIRMED and REFUSED are our own.
+    Some end no dial here: misuse is a ``ValueError``, and use after the end ``trio.ClosedResourceError``.
     """
 
     PEER_NOT_FOUND = (
@@ -43,6 +43,14 @@ class Reason(Enum):
     PEER_CONNECTION_FAILED = (
         "the peer is announced, but did not answer through any of its relays",
         "It went away or lost its network, or it refuses this side; try again in a minute.",
+    )
+    BAD_HANDSHAKE_REPLY = (
+        "a relay of the peer answered the handshake with something else",
+        "Try again: another relay is asked then.",
+    )
+    HANDSHAKE_UNFINISHED = (
+        "the handshake ended before both sides had proven their keys",
+        "Try again.",
     )
     HANDSHAKE_INVALID = (
         "the handshake cannot be decrypted",
@@ -63,6 +71,10 @@ class Reason(Enum):
     HOLEPUNCH_ABORTED = (
         "no packet got through the NATs in time",
         "Try again; if it goes on, give one side a relay.",
+    )
+    BAD_HOLEPUNCH_REPLY = (
+        "a relay of the peer answered the hole punch with something else",
+        "Try again: another relay is asked then.",
     )
     HOLEPUNCH_INVALID = (
         "the peer's answer to the hole punch cannot be decrypted",
@@ -95,6 +107,22 @@ class Reason(Enum):
     DUPLICATE_CONNECTION = (
         "another connection to this peer is kept instead",
         "Use that one; nothing is wrong.",
+    )
+    STREAM_NOT_CONNECTED = (
+        "the stream is not connected yet, or no more",
+        "Wait until it is, or connect again.",
+    )
+    ALREADY_LISTENING = (
+        "this listener listens already",
+        "Use it, or close it first.",
+    )
+    KEYPAIR_ALREADY_USED = (
+        "this node listens for the key already",
+        "Use another key pair, or close the listener that has it.",
+    )
+    NODE_DESTROYED = (
+        "the DHT node has ended",
+        "Connect inside the block of its `DHT` or `Swarm`.",
     )
     NOT_CONFIRMED = (
         "a path opened, but the peer never spoke on it",

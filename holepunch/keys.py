@@ -14,7 +14,9 @@ from typing import Self
 from nacl import bindings
 from nacl.exceptions import BadSignatureError
 
-__all__ = ["KeyPair", "PublicKey", "hash32", "verify"]
+from holepunch.files import written_aside
+
+__all__ = ["KeyPair", "PublicKey", "check_key_pair", "hash32", "verify"]
 
 _Z32 = "ybndrfg8ejkmcpqxot1uwisza345h769"
 _Z32_VALUES = {c: i for i, c in enumerate(_Z32)}
@@ -141,20 +143,11 @@ class KeyPair:
     def _create(cls, file: Path) -> Self:
         file.parent.mkdir(parents=True, exist_ok=True)
         pair = cls.generate()
-        # Written aside and linked into place, so that a file of this name is always whole and never overwritten.
-        aside = file.with_name(f".{file.name}.{os.getpid()}.{os.urandom(4).hex()}")
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as handle:
-                handle.write(pair.seed)
-                handle.flush()
-                os.fsync(handle.fileno())
+        with written_aside(file, pair.seed) as part:
             try:
-                os.link(aside, file)
+                os.link(part, file)  # not renamed: a file of this name is never overwritten
             except FileExistsError:
                 return cls._load(file)
-        finally:
-            aside.unlink()
         return pair
 
     @property
@@ -173,6 +166,16 @@ class KeyPair:
 
     def __repr__(self) -> str:
         return f"KeyPair({self.public_key.hex()[:8]}…)"
+
+
+def check_key_pair(value: KeyPair, name: str = "key_pair") -> KeyPair:
+    """What an application gives as a key pair. Raises ``TypeError``, without the value: it may be a secret."""
+    if not isinstance(value, KeyPair):
+        raise TypeError(
+            f"{name} is a KeyPair, got {type(value).__name__}; "
+            "KeyPair.generate(), KeyPair.from_seed(seed) and KeyPair.load_or_create(path) make one"
+        )
+    return value
 
 
 def verify(signature: bytes, message: bytes, public_key: bytes) -> bool:

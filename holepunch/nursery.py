@@ -1,7 +1,8 @@
 """Background tasks of a block, which its user cannot see and must not notice.
 
 What the user's block raises leaves it unchanged, never as a group (trio's reference names this case and recommends
-hiding the concurrency). A crash of a background task is a bug of ours: `InternalError`, raised from the group.
+hiding the concurrency). A crash of a background task is a bug of ours: `InternalError`, raised from the group. An
+interrupt goes to the user's code: background tasks are protected from it.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Background:
         for scope in self._scopes:
             scope.cancel()
 
+    @trio.lowlevel.enable_ki_protection
     async def _run(self, function: Callable[..., Awaitable[object]], arguments: tuple[Any, ...]) -> None:
         with trio.CancelScope(shield=True) as scope:
             self._scopes.add(scope)
@@ -62,7 +64,9 @@ class Background:
                 scope.cancel()
             try:
                 await function(*arguments)
-            except Exception:
+            except trio.Cancelled:
+                raise
+            except BaseException:
                 self.end()  # the nursery cancels the user's block, but cannot reach the others
                 raise
             finally:
@@ -84,6 +88,9 @@ async def hidden_nursery() -> AsyncIterator[Background]:
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         crashed = group.split(trio.Cancelled)[1]
+        stop = _stop(crashed)
+        if stop is not None and (leaving is None or isinstance(leaving, Exception) or _is_cancellation(leaving)):
+            raise stop from stop.__cause__
         if leaving is not None and not (crashed and _is_cancellation(leaving)):
             raise leaving from leaving.__cause__
         if crashed is not None:
@@ -91,6 +98,16 @@ async def hidden_nursery() -> AsyncIterator[Background]:
         raise
     if leaving is not None:
         raise leaving
+
+
+def _stop(crashed: BaseExceptionGroup | None) -> BaseException | None:
+    """What ends a program in order, such as ``sys.exit()`` in a callable that the user handed over: no crash."""
+    if crashed is None:
+        return None
+    found: BaseException | None = crashed.subgroup(lambda error: not isinstance(error, Exception | BaseExceptionGroup))
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
 
 
 def _is_cancellation(error: BaseException) -> bool:

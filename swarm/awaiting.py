@@ -51,8 +51,10 @@ class Waiters:
     """Everything that waits for the cores of one block."""
 
     def __init__(self, what: str) -> None:
+        """``what``: the name of the class whose block it is."""
         self._what = what
         self._open: set[Outcome[Any]] = set()
+        self.begun = False
         self.closed = False
 
     @property
@@ -60,10 +62,22 @@ class Waiters:
         """How many answers are waited for."""
         return len(self._open)
 
+    def begin(self) -> None:
+        """The block is entered. Raises ``RuntimeError`` the second time."""
+        self.check_new()
+        self.begun = True
+
+    def check_new(self) -> None:
+        """Raise ``RuntimeError`` if the block was entered before."""
+        if self.begun:
+            raise RuntimeError(f"a {self._what} is entered once; make a new one")
+
     def check(self) -> None:
-        """Raise ``trio.ClosedResourceError`` once the block was left."""
+        """Raise ``RuntimeError`` before the block, and ``trio.ClosedResourceError`` once it was left."""
+        if not self.begun:
+            raise RuntimeError(f"a {self._what} is used inside its block: `async with {self._what}() as …:`")
         if self.closed:
-            raise trio.ClosedResourceError(f"the block of this {self._what} was left")
+            raise self._closed()
 
     async def ask(self, begin: Callable[[Callable[[T], None], Callable[[BaseException], None]], Cancel | None]) -> T:
         """Begin something and wait for its answer. Cancelled: it is cancelled too.
@@ -88,7 +102,10 @@ class Waiters:
         """End every wait with ``trio.ClosedResourceError``, those to come too."""
         self.closed = True
         for outcome in list(self._open):
-            outcome.fail(trio.ClosedResourceError(f"the block of this {self._what} was left"))
+            outcome.fail(self._closed())
+
+    def _closed(self) -> trio.ClosedResourceError:
+        return trio.ClosedResourceError(f"the block of this {self._what} was left")
 
 
 class Replies(Generic[T]):

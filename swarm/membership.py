@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from holepunch.keys import PublicKey
     from holepunch.secure.noise import Session
 
-__all__ = ["MAX_SHOWN", "Membership"]
+__all__ = ["MAX_SHOWN", "Membership", "check_secret"]
 
 MAX_SHOWN = 256
 """Topics that a peer is shown, and tags that are taken from one: 4 KiB. With more, those joined last are not shared."""
@@ -31,12 +31,9 @@ class Membership:
     """One swarm's. ``topics`` gives the joined topics, those that a peer is known to be in first."""
 
     def __init__(self, public_key: PublicKey, secret: bytes | None) -> None:
-        """Raises ``TypeError`` and ``ValueError`` for a secret that is none."""
+        """Raises as `check_secret` does."""
         if secret is not None:
-            if not isinstance(secret, bytes | bytearray | memoryview):
-                raise TypeError(f"a secret is bytes, got {type(secret).__name__}")
-            if not len(secret):
-                raise ValueError("a secret of no bytes keeps nobody out; leave it away, or use os.urandom(32)")
+            check_secret(secret)
         self._public_key = public_key
         self._key = None if secret is None else _stretch(bytes(secret))
         self.topics: Callable[[PublicKey], Sequence[Topic]] = lambda public_key: ()
@@ -93,6 +90,14 @@ class Membership:
         assert self._key is not None
         person = b"dials" if initiator else b"accepts"
         return hashlib.blake2b(session.hash, key=self._key, digest_size=32, person=person).digest()
+
+
+def check_secret(secret: bytes) -> None:
+    """Raises ``TypeError`` and ``ValueError`` for a secret that is none."""
+    if not isinstance(secret, bytes | bytearray | memoryview):
+        raise TypeError(f"a secret is bytes, got {type(secret).__name__}")
+    if not len(secret):
+        raise ValueError("a secret of no bytes keeps nobody out; leave it away, or use os.urandom(32)")
 
 
 def _stretch(secret: bytes) -> bytes:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 
 from holepunch.errors import DecodeError
+from holepunch.files import PART, written_aside
 from swarm.remembered import MAX_FILE, Peers, decode_nodes, encode_nodes, merge_nodes
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ NODES_FILE = "nodes.msgpack"
 PEERS_FILE = "peers.msgpack"
 UNREADABLE = ".unreadable"
 """Behind the name of a file that was set aside."""
-PART = ".part"
 ABANDONED = 60.0
 """Seconds after which a file that was being written is one whose writer is gone."""
 
@@ -169,18 +169,8 @@ class State:
 
 def replace(file: Path, data: bytes) -> None:
     """Make ``data`` the contents of a file, or leave it as it is. Raises ``OSError``."""
-    # each writer has a name of its own: two swarms with one directory overwrite each other as a whole
-    part = file.with_name(f".{file.name}.{os.getpid()}.{os.urandom(4).hex()}{PART}")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
+    with written_aside(file, data) as part:
         os.replace(part, file)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
     if os.name == "posix":  # the name lasts only once the directory is on disk, too
         directory = os.open(file.parent, os.O_RDONLY)
         try:

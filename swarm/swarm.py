@@ -18,14 +18,14 @@ from swarm.arrivals import Arrivals
 from swarm.awaiting import Waiters
 from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP
 from swarm.dht.dht import DHT
-from swarm.dht.listener import decide
+from swarm.dht.listener import decide, takes_topics
 from swarm.discovery import Discovery
 from swarm.driver import Driver
 from swarm.eventstream import EventStreams
-from swarm.membership import Membership
+from swarm.membership import Membership, check_secret
 from swarm.policy.context import MAX_PARALLEL, MAX_PEERS, Limits
 from swarm.policy.policy import Policy
-from swarm.serving import serve
+from swarm.serving import check_handler, serve
 from swarm.state import State
 from swarm.topic import Topic
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from holepunch.address import Address
     from holepunch.core import Random
     from holepunch.nursery import Background
     from holepunch.relay.choice import RelayPolicy
@@ -44,13 +45,6 @@ if TYPE_CHECKING:
     from swarm.stats import Stats
 
 __all__ = ["Swarm"]
-
-FAREWELL = 1.0
-"""Seconds at the end of the block for unannouncing."""
-DELIVERY = 2.0
-"""Seconds at the end of the block for what was sent on connections that were ended by then."""
-DELIVERY_AFTER_ERROR = 1.0
-"""The same when the block is left by an exception or a cancellation."""
 
 
 @final
@@ -101,15 +95,12 @@ class Swarm:
         each topic are remembered, so that a later run finds them without a bootstrap node. ``network`` and ``rng``
         replace the system's, for tests. Raises ``ValueError`` and ``TypeError`` for misuse.
         """
-        if identity is None:
-            identity = KeyPair.generate()
-        elif isinstance(identity, str | os.PathLike):
-            identity = KeyPair.load_or_create(identity)
-        elif not isinstance(identity, KeyPair):
+        if not (identity is None or isinstance(identity, KeyPair | str | os.PathLike)):
             raise TypeError(f"identity is a KeyPair, a path or None, got {type(identity).__name__}")
-        if allow is not None and not callable(allow):
-            raise TypeError(f"allow is called with a public key, got {allow!r}")
-        self._key_pair = identity
+        if allow is not None:
+            takes_topics(allow)
+        if secret is not None:
+            check_secret(secret)
         self._limits = Limits(max_peers, max_parallel, max_client_connections, max_server_connections)
         self._allow = allow
         self._rng = rng or random.SystemRandom()
@@ -117,7 +108,7 @@ class Swarm:
             bootstrap=bootstrap,
             host=host,
             port=port,
-            key_pair=identity,
+            key_pair=identity if isinstance(identity, KeyPair) else None,
             stun_servers=stun_servers,
             relay_through=relay_through,
             relay_policy=relay_policy,
@@ -127,10 +118,13 @@ class Swarm:
         self._arrivals = Arrivals(max_peers)
         self._events = EventStreams()
         self._state = None if state is None else State(state)
-        self._waiters = Waiters("swarm")
-        membership = Membership(identity.public_key, secret)
+        self._waiters = Waiters("Swarm")
+        if isinstance(identity, str | os.PathLike):  # after all that may be refused: a file is made only for a swarm
+            self.dht.default_key_pair = KeyPair.load_or_create(identity)
+        self._key_pair = self.dht.default_key_pair
+        membership = Membership(self.public_key, secret)
         self._driver = Driver(
-            self.dht, identity, self._ask, self._arrivals.put, self._events.emit, membership, self._state
+            self.dht, self._key_pair, self._ask, self._arrivals.put, self._events.emit, membership, self._state
         )
         self._policy: Policy | None = None
         self._resting = trio.Lock()
@@ -141,12 +135,12 @@ class Swarm:
     # -- the block ---------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        if self._policy is not None:
-            raise RuntimeError("a swarm is entered once; make a new one")
+        self._waiters.check_new()
         async with AsyncExitStack() as stack:
             if self._state is not None:
                 self.dht.known_nodes = self._state.load()
             await stack.enter_async_context(self.dht)
+            self._waiters.begin()
             self._nursery = self.dht.nursery
             self._policy = Policy(
                 self._key_pair.public_key,
@@ -162,6 +156,7 @@ class Swarm:
             self.dht.subscribe(self._driver.on_node_event)
             if self._state is not None:
                 self._nursery.start_soon(self._state.keep, self.dht.heard_nodes)
+            stack.push_async_exit(self._say_goodbye)
             self._decide = decide(self._allow, self._nursery, self.dht.turn) if self._allow is not None else None
             self._stack = stack.pop_all()
         return self
@@ -169,32 +164,33 @@ class Swarm:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        with trio.CancelScope(shield=True) as scope:
-            scope.deadline = trio.current_time() + (DELIVERY if error is None else DELIVERY_AFTER_ERROR)
-            await self._say_goodbye()
-        self._waiters.close()
-        self._arrivals.close()
-        self._events.close()
-        if self._state is not None:
-            with trio.CancelScope(shield=True):
-                await self._state.save(self.dht.heard_nodes())
         return await self._stack.__aexit__(kind, error, trace)
 
-    async def _say_goodbye(self) -> None:
-        """Unannounce everything, while what was sent is delivered."""
+    async def _say_goodbye(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Unannounce everything and save what is to be remembered, while what was sent is delivered."""
         policy = self._running()
-        self.dht.turn()
-        left, stopped = trio.Event(), trio.Event()
-        policy.close(left.set)
-        self._driver.stop_listening(stopped.set)
-        with trio.move_on_after(FAREWELL):
-            await left.wait()
-            await stopped.wait()
-        await self.dht.settled()
+        try:
+            self.dht.turn()
+            if self._state is not None:
+                self._nursery.start_soon(self._save, self._state, self.dht.heard_nodes())
+            left, stopped = trio.Event(), trio.Event()
+            policy.close(left.set)
+            self._driver.stop_listening(stopped.set)
+            await self.dht.part(error, left, stopped)
+        finally:
+            self._waiters.close()
+            self._arrivals.close()
+            self._events.close()
+
+    async def _save(self, state: State, nodes: Sequence[Address]) -> None:
+        with trio.CancelScope(shield=True):  # however soon the block ends: it takes as long as the disk does
+            await state.save(nodes)
 
     def _running(self) -> Policy:
         if self._policy is None:
-            raise RuntimeError("the swarm is not running: use it inside `async with Swarm() as swarm:`")
+            raise RuntimeError("a Swarm is used inside its block: `async with Swarm() as swarm:`")
         return self._policy
 
     def _turn(self) -> Policy:
@@ -325,15 +321,17 @@ class Swarm:
         done = await self._flag(begin)
         if not self.dht.reachable:
             await self.dht.bootstrapped()
+        self.dht.check_company()
         return done
 
     # -- connections -------------------------------------------------------------------------------------------------
 
     def __aiter__(self) -> Self:
-        self._running()
+        self._turn()
         return self
 
     async def __anext__(self) -> Connection:
+        self._turn()
         return await self._arrivals.get()
 
     async def serve(
@@ -346,8 +344,11 @@ class Swarm:
         """Run ``handler(connection)`` in a task of its own for each connection, until cancelled.
 
         A connection that its handler leaves open is closed after it. An error in a handler is logged and ends that
-        connection only; with ``strict`` it ends `serve`, as trio's nurseries do.
+        connection only; with ``strict`` it ends `serve`, as trio's nurseries do. Raises ``TypeError`` for what is no
+        async function, when it is called at the latest.
         """
+        check_handler(handler)
+        self._turn()
         await serve(self, handler, strict, task_status)
 
     @property
@@ -369,8 +370,9 @@ class Swarm:
 
     @property
     def peers(self) -> Mapping[bytes, PeerInfo]:
-        """What is known of each peer, by public key; a live view."""
-        return self._running().peers
+        """What is known of each peer, by public key; a live view. The last 256 whose dial failed, or whose connection
+        ended, are in it even when there is no reason to connect to them again."""
+        return self._running().seen_peers
 
     def stats(self) -> Stats:
         return self._running().stats()
@@ -380,7 +382,7 @@ class Swarm:
 
         A listener that falls 1024 events behind loses the newest.
         """
-        self._running()
+        self._turn()
         return self._events.listen()
 
     def _ask(self, answer: Callable[[bool | None], None], public_key: PublicKey, topics: Sequence[Topic]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import trio
 
+from holepunch.arguments import check_integer
 from holepunch.nursery import hidden_nursery
 from holepunch.udp.system import SystemNetwork
 from swarm.dht.dht import DHT
@@ -39,26 +40,30 @@ class Testnet:
         internet: VirtualNetwork | None = None,
     ) -> None:
         """``host`` and ``network``: where all nodes are, unless each gets a host on ``internet``."""
-        if nodes < 1:
-            raise ValueError(f"a network has at least one node, got {nodes}")
-        self._count = nodes
+        self._count = check_integer(nodes, "nodes", 1)
         self._host = host
         self._network = network or SystemNetwork()  # one for all: they share its receive buffers
         self._internet = internet
         self._stack = AsyncExitStack()
         self.nodes: list[DHT] = []
+        self._entrance: str | None = None
 
     @property
     def bootstrap(self) -> list[str]:
-        """What to give to `Swarm` and `DHT`, and to Node's peers."""
-        return [str(self.nodes[0].local_address)]
+        """What to give to `Swarm` and `DHT`, and to Node's peers. Raises ``RuntimeError`` before the block."""
+        if self._entrance is None:
+            raise RuntimeError("a Testnet has an address inside its block: `async with Testnet(3) as net:`")
+        return [self._entrance]
 
     async def __aenter__(self) -> Self:
+        if self._entrance is not None:
+            raise RuntimeError("a Testnet is entered once; make a new one")
         async with AsyncExitStack() as stack:
             nursery = await stack.enter_async_context(hidden_nursery())
             host, network = self._place()
             first = DHT(bootstrap=(), host=host, network=network, public_host=host)
             self.nodes.append(await nursery.start(self._run, first))
+            self._entrance = str(first.local_address)
             for _ in range(self._count - 1):
                 host, network = self._place()
                 node = DHT(bootstrap=self.bootstrap, host=host, network=network, ephemeral=False, firewalled=False)

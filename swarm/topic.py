@@ -29,8 +29,6 @@ class Topic(bytes):
         """SHA-256 of the UTF-8 form of ``name``: what Node applications get from ``createHash('sha256')``."""
         if not isinstance(name, str):
             raise TypeError(f"a topic's name is text, got {type(name).__name__}; Topic(...) takes 32 bytes")
-        if not name:
-            raise ValueError("a topic's name is empty: everyone who made this mistake would meet under it")
         return cls(hashlib.sha256(name.encode()).digest())
 
     @classmethod

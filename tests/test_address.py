@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holepunch.address import Address, best_match, is_bogon, is_private, is_reserved
+from holepunch.address import Address, best_match, is_bogon, is_private, is_reserved, split_host_port
 from tests.recorded import recorded
 
 hosts = st.ip_addresses(v=4).map(str)
@@ -56,6 +56,78 @@ def test_other_text_is_refused_and_shown_beside_a_right_one(text: str) -> None:
 def test_random_text_raises_nothing_but_value_errors(text: str) -> None:
     with pytest.raises(ValueError):
         Address.parse(text)
+
+
+@pytest.mark.parametrize("form", [Address("127.0.0.1", 5), ("127.0.0.1", 5), "127.0.0.1:5"])
+def test_address_is_made_of_what_applications_have(form: object) -> None:
+    assert Address.of(form) == Address("127.0.0.1", 5)
+
+
+@pytest.mark.parametrize("form", [("localhost", 5), ("127.0.0.1", 0), ("127.0.0.1", 65536), "127.0.0.1"])
+def test_what_is_no_address_is_refused_and_shown(form: object) -> None:
+    with pytest.raises(ValueError, match=r"a right one looks like '127\.0\.0\.1:49737'") as error:
+        Address.of(form)
+    assert repr(form) in str(error.value)
+
+
+@pytest.mark.parametrize("form", [5, None, b"127.0.0.1:5", ("127.0.0.1", "5"), ("127.0.0.1", True), ["127.0.0.1", 5]])
+def test_what_has_another_type_than_an_address_is_refused_and_shown(form: object) -> None:
+    with pytest.raises(TypeError, match=r"a right one looks like '127\.0\.0\.1:49737'") as error:
+        Address.of(form)
+    assert repr(form) in str(error.value)
+
+
+# -- names ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "node1.hyperdht.org",
+        "example.org.",
+        "my_node",
+        "BÜCHER.example",
+        "x--y.example",
+        "1.2.3.4",
+        "a" * 63,
+    ],
+)
+def test_host_that_a_resolver_can_be_asked_for_is_taken_as_it_is(host: str) -> None:
+    assert split_host_port(f"{host}:49737") == (host, 49737)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        ".",
+        "a..b",
+        ".a",
+        "a" * 64 + ".org",
+        "a." * 127 + "a",
+        "h\x00",
+        "a b",
+        "a\n",
+        "ü_ß",
+        "ü" * 63,
+        "a,b",
+        "[::1]",
+        "a@b",
+        "a/b",
+        "a:1",
+        "1.2.3",
+        "1.2.3.4.5",
+        "256.1.1.1",
+    ],
+)
+def test_host_that_no_resolver_can_be_asked_for_is_none(host: str) -> None:
+    assert split_host_port(f"{host}:49737") is None
+
+
+@pytest.mark.parametrize("port", ["", "0", "65536", "-1", "+1", " 1", "1 ", "٣", "x", "1" * 5000])
+def test_port_that_is_none_is_none(port: str) -> None:
+    assert split_host_port(f"host:{port}") is None
 
 
 @pytest.mark.parametrize("case", recorded("nat.json", "address_class"))

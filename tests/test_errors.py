@@ -39,25 +39,32 @@ def test_no_two_reasons_are_the_same() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "PEER_NOT_FOUND",
-        "PEER_CONNECTION_FAILED",
-        "HANDSHAKE_INVALID",
-        "SERVER_INCOMPATIBLE",
-        "SERVER_ERROR",
-        "CANNOT_HOLEPUNCH",
+        "BAD_HANDSHAKE_REPLY",
+        "BAD_HOLEPUNCH_REPLY",
         "HOLEPUNCH_ABORTED",
         "HOLEPUNCH_INVALID",
         "HOLEPUNCH_PROBE_TIMEOUT",
         "HOLEPUNCH_DOUBLE_RANDOMIZED_NATS",
-        "REMOTE_ABORTED",
+        "CANNOT_HOLEPUNCH",
         "REMOTE_NOT_HOLEPUNCHING",
         "REMOTE_NOT_HOLEPUNCHABLE",
-        "RELAY_ABORTED",
+        "REMOTE_ABORTED",
+        "HANDSHAKE_UNFINISHED",
+        "HANDSHAKE_INVALID",
+        "ALREADY_LISTENING",
+        "KEYPAIR_ALREADY_USED",
+        "NODE_DESTROYED",
+        "PEER_CONNECTION_FAILED",
+        "PEER_NOT_FOUND",
+        "STREAM_NOT_CONNECTED",
+        "SERVER_INCOMPATIBLE",
+        "SERVER_ERROR",
         "DUPLICATE_CONNECTION",
+        "RELAY_ABORTED",
         "SUSPENDED",
     ],
 )
-def test_code_with_which_a_dial_ends_in_node_is_a_reason(name: str) -> None:
+def test_every_error_code_of_node_is_a_reason(name: str) -> None:
     assert Reason[name].name == name
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 import trio
 
@@ -103,3 +105,57 @@ async def test_crash_is_told_when_all_that_it_ended_was_a_nursery_of_the_user() 
     with pytest.raises(InternalError) as caught:
         await block()
     assert isinstance(caught.value.__cause__, BaseExceptionGroup)
+
+
+async def test_exit_asked_for_in_the_background_leaves_as_itself() -> None:
+    async def leave() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            raise SystemExit(3)
+
+    async def block() -> None:
+        async with hidden_nursery() as background:
+            background.start_soon(trio.sleep_forever)
+            background.start_soon(leave)
+            await trio.sleep_forever()
+
+    with pytest.raises(SystemExit) as caught:
+        await block()
+    assert caught.value.code == 3
+
+
+async def test_exit_asked_for_in_the_background_wins_over_an_error_of_the_block() -> None:
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    async def block() -> None:
+        async with hidden_nursery() as background:
+            background.start_soon(leave)
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise ValueError("the user's own")
+
+    with pytest.raises(SystemExit):
+        await block()
+
+
+def test_interrupt_while_the_background_runs_reaches_the_users_code() -> None:
+    async def interrupted(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        signal.raise_signal(signal.SIGINT)
+        task_status.started()
+        await trio.sleep_forever()
+
+    async def soon() -> None:
+        async with hidden_nursery() as background:
+            background.start_soon(interrupted)
+            await trio.sleep_forever()
+
+    async def started() -> None:
+        async with hidden_nursery() as background:
+            await background.start(interrupted)
+            await trio.sleep_forever()
+
+    for block in (soon, started):
+        with pytest.raises(KeyboardInterrupt):
+            trio.run(block)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import stun
 import trio
 
-from holepunch.address import Address
+from holepunch.address import Address, split_host_port
 from holepunch.signaller import Pong
 
 if TYPE_CHECKING:
@@ -59,14 +59,12 @@ class StunServer(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """``"host:port"``. Raises ``ValueError`` that shows the text and a right one."""
-        host, colon, port = text.strip().rpartition(":")
-        valid = bool(colon) and port.isascii() and port.isdigit() and 0 < int(port) < 65536
-        valid = valid and bool(host) and not any(c.isspace() or c in ":@/" for c in host)
-        if not valid or (host.replace(".", "").isdigit() and not _is_ipv4(host)):
+        found = split_host_port(text.strip())
+        if found is None:
             raise ValueError(
                 f"not a STUN server: {text!r}; a right one looks like 'stun.example.org:3478' or '192.0.2.1:3478'"
             )
-        return cls(host, int(port))
+        return cls(*found)
 
 
 def binding_response(data: Buffer, transaction: bytes) -> bytes | None:
@@ -218,11 +216,3 @@ def _mapped_address(exchange: _Exchange, server: Address) -> Address | None:
         return None
     unicast = 0 < int(mapped.host.partition(".")[0]) < 224
     return mapped if unicast and mapped.port else None
-
-
-def _is_ipv4(host: str) -> bool:
-    try:
-        IPv4Address(host)
-    except ValueError:
-        return False
-    return True

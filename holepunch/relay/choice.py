@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 
 from holepunch.keys import PublicKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from holepunch.core import Random
 
@@ -32,13 +33,15 @@ class RelayChoice:
     def parse(
         cls, relay_through: bytes | str | Iterable[bytes | str] | None, policy: RelayPolicy = "prefer-direct"
     ) -> Self:
-        """From what an application says: a key, several, or None. Raises ``ValueError`` for anything else."""
+        """From what an application says: a key, several, or None. Raises ``TypeError`` and ``ValueError`` otherwise."""
         if policy not in get_args(RelayPolicy):
             raise ValueError(f"a relay policy is one of {', '.join(get_args(RelayPolicy))}; got {policy!r}")
         if relay_through is None:
             keys: tuple[PublicKey, ...] = ()
-        elif isinstance(relay_through, bytes | bytearray | str):
-            keys = (PublicKey.parse(relay_through),)
+        elif isinstance(relay_through, bytes | bytearray | memoryview | str):
+            keys = (PublicKey.parse(bytes(relay_through) if isinstance(relay_through, memoryview) else relay_through),)
+        elif not isinstance(relay_through, Iterable):
+            raise TypeError(f"relay_through is a public key or several, got {relay_through!r}")
         else:
             keys = tuple(PublicKey.parse(key) for key in relay_through)
         return cls(keys, policy)

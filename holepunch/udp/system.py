@@ -136,7 +136,10 @@ class SystemNetwork:
         return list(self._hosts)
 
     async def resolve(self, host: str) -> list[str]:
-        found = await trio.socket.getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_DGRAM)
+        try:
+            found = await trio.socket.getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_DGRAM)
+        except ValueError as error:  # a name that cannot even be asked for
+            raise OSError(f"{host!r} does not resolve: {error}") from error
         return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 

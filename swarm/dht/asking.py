@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from holepunch.address import Address
-from holepunch.keys import KeyPair, PublicKey, hash32
+from holepunch.arguments import check_32_bytes, check_bytes, check_integer, check_target
+from holepunch.compact import MAX_SAFE_INTEGER
+from holepunch.keys import KeyPair, PublicKey, check_key_pair, hash32
 from swarm.awaiting import Replies
 from swarm.dht.block import NodeBlock
 from swarm.dht.messages import PutError
 from swarm.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from swarm.dht.messages import MutableValue
     from swarm.dht.operations import ImmutableFound, MutableFound, PeerFound, PeersFound, Stored
@@ -20,14 +23,17 @@ if TYPE_CHECKING:
 
 __all__ = ["AskingBlock"]
 
+AnyAddress = Address | tuple[str, int] | str
+"""An IPv4 address and a port, as a pair or as ``"127.0.0.1:49737"``."""
+
 
 class AskingBlock(NodeBlock):
-    """A node that asks. Misuse raises ``ValueError`` before anything is sent."""
+    """A node that asks. Misuse raises ``TypeError`` or ``ValueError`` before anything is sent."""
 
     def lookup(self, target: bytes) -> Replies[PeersFound]:
         """Who is announced under ``target`` (32 bytes), one reply for each node that knows somebody."""
-        _check_target(target)
-        return Replies(self._waiters, lambda found, end: self._hyper.operations.lookup(target, found, end).cancel)
+        key = check_target(target)
+        return Replies(self._waiters, lambda found, end: self._hyper.operations.lookup(key, found, end).cancel)
 
     def find_peer(self, key: bytes | str) -> Replies[PeerFound]:
         """The nodes that relay to a listening peer."""
@@ -36,9 +42,9 @@ class AskingBlock(NodeBlock):
 
     def find_node(self, target: bytes) -> Replies[Reply]:
         """The nodes on the way to ``target`` (32 bytes), and around it."""
-        _check_target(target)
+        key = check_target(target)
         return Replies(
-            self._waiters, lambda found, end: self._hyper.node.find_node(target, on_reply=found, on_end=end).cancel
+            self._waiters, lambda found, end: self._hyper.node.find_node(key, on_reply=found, on_end=end).cancel
         )
 
     async def announce(
@@ -46,7 +52,7 @@ class AskingBlock(NodeBlock):
         target: bytes,
         key_pair: KeyPair,
         *,
-        relays: Sequence[Address] = (),
+        relays: Sequence[AnyAddress] = (),
         bump: int = 0,
         refresh: bytes | None = None,
     ) -> Stored:
@@ -57,16 +63,13 @@ class AskingBlock(NodeBlock):
         ahead. ``refresh`` (32 bytes): the first element of a chain, see `renew`. Raises `StorageError` when no node
         took it.
         """
-        _check_target(target)
-        if refresh is not None:
-            _check_element(refresh)
-        if bump < 0:
-            raise ValueError(f"bump is in milliseconds since 1970, got {bump}")
-        operations = self._hyper.operations
+        key, pair, addresses = check_target(target), check_key_pair(key_pair), _check_relays(relays)
+        time = check_integer(bump, "bump", 0, MAX_SAFE_INTEGER)
+        first = None if refresh is None else _check_element(refresh)
         stored: Stored = await self._ask(
-            lambda done: operations.announce(target, key_pair, relays, done, bump=bump, refresh=refresh).cancel
+            lambda done: self._hyper.operations.announce(key, pair, addresses, done, bump=time, refresh=first).cancel
         )
-        return _stored(stored, f"{key_pair.public_key} under {target.hex()}")
+        return _stored(stored, f"{pair.public_key} under {key.hex()}")
 
     async def renew(self, target: bytes, element: bytes) -> Stored:
         """Have nodes keep an announcement for another 20 minutes, without its key: by the element (32 bytes) that comes
@@ -75,27 +78,27 @@ class AskingBlock(NodeBlock):
         Such a chain is ``swarm.dht.signatures.refresh_chain(os.urandom(32), length)``. Raises `StorageError` when no
         node knows of it.
         """
-        _check_target(target)
-        _check_element(element)
-        stored: Stored = await self._ask(lambda done: self._hyper.operations.renew(target, element, done))
-        return _stored(stored, f"an announcement under {target.hex()} by the element {element.hex()}")
+        key, following = check_target(target), _check_element(element)
+        stored: Stored = await self._ask(lambda done: self._hyper.operations.renew(key, following, done))
+        return _stored(stored, f"an announcement under {key.hex()} by the element {following.hex()}")
 
     async def unannounce(self, target: bytes, key_pair: KeyPair) -> Stored:
         """Have the key removed from every node near ``target`` (32 bytes) that lists it."""
-        _check_target(target)
-        return await self._ask(lambda done: self._hyper.operations.unannounce(target, key_pair, done).cancel)
+        key, pair = check_target(target), check_key_pair(key_pair)
+        return await self._ask(lambda done: self._hyper.operations.unannounce(key, pair, done).cancel)
 
     async def immutable_put(self, value: bytes) -> bytes:
         """Store a value; gives the hash under which it is found. Raises `StorageError` when no node took it."""
-        stored: Stored = await self._ask(lambda done: self._hyper.operations.immutable_put(value, done))
-        target = hash32(value)
+        data = check_bytes(value, "a stored value")
+        stored: Stored = await self._ask(lambda done: self._hyper.operations.immutable_put(data, done))
+        target = hash32(data)
         _stored(stored, f"the value {target.hex()}")
         return target
 
     async def immutable_get(self, target: bytes) -> bytes | None:
         """The value with this hash (32 bytes), or None."""
-        _check_target(target)
-        found: ImmutableFound | None = await self._ask(lambda done: self._hyper.operations.immutable_get(target, done))
+        key = check_target(target)
+        found: ImmutableFound | None = await self._ask(lambda done: self._hyper.operations.immutable_get(key, done))
         return None if found is None else found.value
 
     async def mutable_put(self, key_pair: KeyPair, value: bytes, *, seq: int = 0) -> Stored:
@@ -103,8 +106,10 @@ class AskingBlock(NodeBlock):
 
         Raises `StorageError` when no node took it, and says so when nodes hold the same or a higher ``seq``.
         """
-        stored: Stored = await self._ask(lambda done: self._hyper.operations.mutable_put(key_pair, value, seq, done))
-        key = key_pair.public_key
+        pair, data = check_key_pair(key_pair), check_bytes(value, "a stored value")
+        number = check_integer(seq, "seq", 0, MAX_SAFE_INTEGER)
+        stored: Stored = await self._ask(lambda done: self._hyper.operations.mutable_put(pair, data, number, done))
+        key = pair.public_key
         if not stored.nodes and PutError.SEQ_REUSED in stored.errors:
             raise StorageError(f"another value of {key} is stored under the sequence number {seq}: use a higher one")
         if not stored.nodes and PutError.SEQ_TOO_LOW in stored.errors:
@@ -124,32 +129,33 @@ class AskingBlock(NodeBlock):
         Without ``latest``, the first that arrives. ``refresh`` is asked about the value that was found last; if it says
         True, that is stored again, at the nodes that are closest now.
         """
-        public_key = PublicKey.parse(key)
+        public_key, number = PublicKey.parse(key), check_integer(seq, "seq", 0, MAX_SAFE_INTEGER)
         renew: Callable[[MutableFound], bool] | None = None
         if refresh is not None:
             wanted = refresh
             renew = lambda found: wanted(found.content)  # noqa: E731
-        operations = self._hyper.operations
         found: MutableFound | None = await self._ask(
-            lambda done: operations.mutable_get(public_key, done, minimum_seq=seq, latest=latest, refresh=renew)
+            lambda done: self._hyper.operations.mutable_get(
+                public_key, done, minimum_seq=number, latest=latest, refresh=renew
+            )
         )
         return None if found is None else found.content
 
-    async def ping(self, address: Address | str) -> float | None:
+    async def ping(self, address: AnyAddress) -> float | None:
         """The round trip to a node in seconds; None when it does not answer within 4 s."""
-        to = Address.parse(address) if isinstance(address, str) else address
+        to = Address.of(address)
         reply: Reply | None = await self._ask(lambda done: self._hyper.node.ping(to, done))
         return None if reply is None else reply.rtt
 
 
-def _check_target(target: bytes) -> None:
-    if len(target) != 32:
-        raise ValueError(f"a target is 32 bytes, got {len(target)}: {bytes(target[:40])!r}")
+def _check_relays(relays: Sequence[AnyAddress]) -> list[Address]:
+    if not isinstance(relays, Sequence) or isinstance(relays, str):
+        raise TypeError(f"relays is a list of addresses, got {relays!r}")
+    return [Address.of(relay) for relay in relays]
 
 
-def _check_element(element: bytes) -> None:
-    if len(element) != 32:
-        raise ValueError(f"an element of a refresh chain is 32 bytes, got {len(element)}: {bytes(element[:40])!r}")
+def _check_element(element: bytes) -> bytes:
+    return check_32_bytes(element, "an element of a refresh chain")
 
 
 def _stored(stored: Stored, what: str) -> Stored:

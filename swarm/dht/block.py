@@ -8,15 +8,15 @@ from __future__ import annotations
 import random
 import time
 from contextlib import AsyncExitStack
-from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import trio
 
 from holepunch.address import Address
+from holepunch.arguments import check_host, check_port
 from holepunch.core import SERVER
 from holepunch.endpoint import Endpoint
-from holepunch.keys import KeyPair, PublicKey
+from holepunch.keys import KeyPair, PublicKey, check_key_pair
 from holepunch.nat.stun import StunServer
 from holepunch.punch.environment import Environment, ProbeTable
 from holepunch.punch.limits import RandomPunchLimit
@@ -53,6 +53,10 @@ __all__ = ["NodeBlock"]
 T = TypeVar("T")
 FAREWELL = 1.0
 """Seconds at the end of the block for taking back what was announced."""
+DELIVERY = 2.0
+"""Seconds, these included, for what was sent on connections that were ended by then."""
+DELIVERY_AFTER_ERROR = 1.0
+"""The same when the block is left by an exception or a cancellation."""
 
 
 class NodeBlock:
@@ -81,19 +85,17 @@ class NodeBlock:
         address, for a node that is to be a bootstrap node: it stores at once. ``stun_servers``: ``"host:port"``, asked
         for the own address besides DHT nodes; needed only where these are fewer than four. ``relay_through``: public
         keys of blind relays, for connections in both directions (see `holepunch.relay.choice.RelayPolicy` for
-        ``relay_policy``). Raises ``ValueError`` for what is malformed.
+        ``relay_policy``). Raises ``TypeError`` and ``ValueError`` for misuse.
         """
-        if not 0 <= port < 65536:
-            raise ValueError(f"a port is 0 (any free one) to 65535, got {port}")
-        self._port = port
-        self.default_key_pair = key_pair or KeyPair.generate()
+        self._port = check_port(port)
+        self.default_key_pair = KeyPair.generate() if key_pair is None else check_key_pair(key_pair)
         self._network = network or SystemNetwork()
         self._rng = rng or random.SystemRandom()
         self._ephemeral = ephemeral
         self._firewalled = firewalled
-        self._public_host = None if public_host is None else _check_host(public_host)
+        self._public_host = None if public_host is None else check_host(public_host, "public_host")
         self.relaying = RelayChoice.parse(relay_through, relay_policy)
-        self._endpoint = Endpoint(self._network, _check_host(host), self._rng)
+        self._endpoint = Endpoint(self._network, check_host(host), self._rng)
         self._surroundings = Surroundings(self._endpoint, parse_servers(stun_servers))
         self._waiters = Waiters("DHT")
         self._entrance = Entrance(self._endpoint, bootstrap, self._waiters, self._surroundings)
@@ -103,16 +105,20 @@ class NodeBlock:
         self._nursery: Background
         self._listeners: dict[bytes, Listener | Relay] = {}
         self._suspended_port: int | None = None
+        self._parted = False
         self.known_nodes: Sequence[Address] = ()
         """Nodes of an earlier run. Set before the block: they are asked besides the bootstrap nodes."""
 
     # -- the block ---------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        self._waiters.check_new()
         async with AsyncExitStack() as stack:
             self._nursery = await stack.enter_async_context(self._endpoint.running(self._port))
+            self._waiters.begin()
             self._wire_up(self.local_address.port)
             stack.callback(self._close)
+            stack.push_async_exit(self._say_goodbye)
             self._hyper.start()
             self._nursery.start_soon(watch_host, self._network, self._endpoint, self._hyper.node)
             self._stack = stack.pop_all()
@@ -121,11 +127,32 @@ class NodeBlock:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        with trio.move_on_after(FAREWELL, shield=True):
-            async with trio.open_nursery() as nursery:
-                for listener in list(self._listeners.values()):
-                    nursery.start_soon(listener.aclose)
         return await self._stack.__aexit__(kind, error, trace)
+
+    async def _say_goodbye(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.part(error)
+
+    async def part(self, error: BaseException | None, *others: trio.Event) -> None:
+        """Take back what is announced, and let ``others`` do so, while what was sent is delivered. Once.
+
+        Shielded, and within `DELIVERY` seconds, or `DELIVERY_AFTER_ERROR` when the block ends by an ``error``.
+        """
+        if self._parted:
+            return
+        self._parted = True
+        ended = [*others]
+        for listener in self._listeners.values():
+            ended.append(trio.Event())
+            # in the background, where no interrupt reaches: one that comes now must leave the block as itself
+            self._nursery.start_soon(_close_listener, listener, ended[-1])
+        patience = DELIVERY if error is None else DELIVERY_AFTER_ERROR
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + patience):
+            with trio.move_on_after(FAREWELL):
+                for event in ended:
+                    await event.wait()
+            await self._endpoint.settled()
 
     def _wire_up(self, port: int) -> None:
         """Make the cores, now that the server socket is bound, and let each datagram find its core."""
@@ -172,6 +199,7 @@ class NodeBlock:
     @property
     def local_address(self) -> Address:
         """The server socket's."""
+        self._waiters.check()
         return self._endpoint.sockets.local_address(SERVER)
 
     @property
@@ -214,10 +242,6 @@ class NodeBlock:
     def turn(self) -> None:
         """Before anything is asked of a core from outside: it is told the time."""
         self._endpoint.now()
-
-    async def settled(self) -> None:
-        """Return once everything is acknowledged that was sent on connections whose own direction was ended."""
-        await self._endpoint.settled()
 
     def stats(self) -> NodeStats:
         """Counts of this node, now."""
@@ -291,6 +315,10 @@ class NodeBlock:
         node keeps trying."""
         await self._entrance.wait()
 
+    def check_company(self) -> None:
+        """Raise `BootstrapError` when no other node was ever heard, whether or not one was needed."""
+        self._entrance.check_company()
+
     # -- dialling ----------------------------------------------------------------------------------------------------
 
     def dial(
@@ -329,8 +357,6 @@ class NodeBlock:
         return await self._waiters.ask(lambda done, _: begin(done))
 
 
-def _check_host(host: str) -> str:
-    try:
-        return str(IPv4Address(host))
-    except ValueError:
-        raise ValueError(f"not an IPv4 address: {host!r}; a right one looks like '192.168.1.2', or '0.0.0.0'") from None
+async def _close_listener(listener: Listener | Relay, ended: trio.Event) -> None:
+    await listener.aclose()
+    ended.set()

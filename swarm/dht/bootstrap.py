@@ -6,18 +6,18 @@ DNS is asked through a callable. Protocol: dht-rpc section 11. Reference: dht-rp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from holepunch.address import Address
+from holepunch.address import Address, is_ipv4, split_host_port
 
 if TYPE_CHECKING:
+    from holepunch.core import Random
     from swarm.dht.node import Node
     from swarm.dht.query import Query
     from swarm.dht.rpc import Reply
 
-__all__ = ["PUBLIC_BOOTSTRAP", "BootstrapHost", "Bootstrapping", "Lookup", "Resolver"]
+__all__ = ["PUBLIC_BOOTSTRAP", "BootstrapHost", "Bootstrapping", "Lookup", "Resolver", "retry_pauses"]
 
 PUBLIC_BOOTSTRAP = (
     "88.99.3.86@node1.hyperdht.org:49737",
@@ -28,6 +28,13 @@ PUBLIC_BOOTSTRAP = (
 
 RESOLVED_FOR = 60.0
 """Seconds that resolved addresses are kept. The reference resolves afresh for each query of a small network."""
+
+RETRY_FIRST = 5.0
+RETRY_MOST = 60.0
+"""Seconds between tries while no bootstrap node answers: doubled each time from the first to the second."""
+RETRY_JITTER = 0.25
+"""The part of each pause that chance may take away: nodes that lost one bootstrap node at one moment must not all ask
+it at one moment when it is back."""
 
 Lookup = Callable[[str, Callable[[Sequence[str]], None]], None]
 """Resolves a name to IPv4 hosts, none when it cannot, through the callable it is given: once, now or later."""
@@ -46,17 +53,22 @@ class BootstrapHost(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """``"host:port"`` or ``"ip@host:port"``. Raises ``ValueError`` that shows the text and a right one."""
-        rest, colon, port = text.strip().rpartition(":")
-        suggested, at, host = rest.rpartition("@")
-        valid = bool(colon) and port.isascii() and port.isdigit() and 0 < int(port) < 65536
-        valid = valid and bool(host) and not any(c.isspace() or c in ":@/" for c in host)
-        valid = valid and (_is_ipv4(host) or not host.replace(".", "").isdigit())
-        if not valid or (at and not _is_ipv4(suggested)):
+        suggested, at, rest = text.strip().rpartition("@")
+        found = split_host_port(rest)
+        if found is None or (at and not is_ipv4(suggested)):
             raise ValueError(
                 f"not a bootstrap node: {text!r}; a right one looks like 'node.example.org:49737', "
                 "'192.0.2.1:49737' or '192.0.2.1@node.example.org:49737'"
             )
-        return cls(host, int(port), suggested if at else None)
+        return cls(*found, suggested if at else None)
+
+
+def retry_pauses(rng: Random) -> Iterator[float]:
+    """Seconds before each further try, for ever."""
+    pause = RETRY_FIRST
+    while True:
+        yield pause * (1 - RETRY_JITTER * rng.random())
+        pause = min(2 * pause, RETRY_MOST)
 
 
 class Resolver:
@@ -108,7 +120,7 @@ class Resolver:
 
             self._asked[Address(suggested, port)] = None
             self._node.ping(Address(suggested, port), on_pong)
-        elif _is_ipv4(host):
+        elif is_ipv4(host):
             self._settle(index, Address(host, port))
         else:
             self._lookup(host, lambda hosts: self._settle(index, Address(hosts[0], port)) if hosts else self._settle())
@@ -171,11 +183,3 @@ class Bootstrapping:
             self.start()
         else:
             self._on_end()
-
-
-def _is_ipv4(host: str) -> bool:
-    try:
-        IPv4Address(host)
-    except ValueError:
-        return False
-    return True

@@ -8,10 +8,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from holepunch.keys import KeyPair, PublicKey, hash32
+from holepunch.keys import KeyPair, PublicKey, check_key_pair, hash32
 from holepunch.relay.choice import RelayChoice, RelayPolicy
 from swarm.dht.asking import AskingBlock
-from swarm.dht.listener import Listener, Listening, decide
+from swarm.dht.listener import Listener, Listening, decide, takes_topics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -48,7 +48,7 @@ class DHT(AskingBlock):
         """
         relaying = self.relaying.but(relay_through, relay_policy)
         public_key = PublicKey.parse(key)
-        pair = key_pair or self.default_key_pair
+        pair = self._pair(key_pair)
         if public_key == pair.public_key:
             raise ValueError("a DHT node does not connect to its own public key")
         await self.bootstrapped()
@@ -64,8 +64,8 @@ class DHT(AskingBlock):
         """
         from swarm.dht.relay import Relay  # few nodes are relays: not imported by the others
 
+        pair = self._pair(key_pair)
         await self.bootstrapped()
-        pair = key_pair or self.default_key_pair
         self._check_free(pair.public_key)
         relay = Relay(
             pair.public_key, self._endpoint, self._nursery, limits, lambda: self._listeners.pop(pair.public_key, None)
@@ -91,10 +91,13 @@ class DHT(AskingBlock):
         `BootstrapError`.
         """
         relaying = self.relaying.but(relay_through, relay_policy)
+        pair = self._pair(key_pair)
+        if allow is not None:
+            takes_topics(allow)  # before anything is sent
         await self.bootstrapped()
-        pair = key_pair or self.default_key_pair
         self._check_free(pair.public_key)
-        listener = Listener(pair.public_key, lambda: self._listeners.pop(pair.public_key, None))
+        forget = partial(self._listeners.pop, pair.public_key, None)
+        listener = Listener(pair.public_key, forget, self._waiters.check)
         admit: Admit | None = None
         if allow is not None:
             ask = decide(allow, self._nursery, self.turn)
@@ -115,6 +118,9 @@ class DHT(AskingBlock):
                 f"{public_key} is the key of a swarm, which accepts the connections to it: iterate over the swarm; "
                 "Swarm.listen() makes it do so without a topic"
             )
+
+    def _pair(self, key_pair: KeyPair | None) -> KeyPair:
+        return self.default_key_pair if key_pair is None else check_key_pair(key_pair)
 
     async def _announced(self, listener: Listener | Relay, listen: Callable[[Callable[[], None]], Listening]) -> None:
         """Have it listen, and wait for its first announcement. Cancelled: it is closed."""

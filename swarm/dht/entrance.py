@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from swarm.dht.bootstrap import BootstrapHost, Resolver
+from holepunch.arguments import check_texts
+from swarm.dht.bootstrap import BootstrapHost, Resolver, retry_pauses
 from swarm.dht.events import Event
 from swarm.errors import BootstrapError
 
@@ -28,9 +29,6 @@ __all__ = ["Entrance"]
 
 logger = logging.getLogger(__name__)
 
-RETRY = 5.0
-"""Seconds between tries while no bootstrap node answers."""
-
 
 class Entrance:
     """Works from `start` until the endpoint's block is left."""
@@ -39,14 +37,14 @@ class Entrance:
         self, endpoint: Endpoint, bootstrap: Iterable[str], waiters: Waiters, surroundings: Surroundings
     ) -> None:
         """Raises ``ValueError`` and ``TypeError`` for what is no list of bootstrap nodes."""
-        if isinstance(bootstrap, str):
-            raise TypeError(f"bootstrap is a list of strings, got one string: {bootstrap!r}; write [{bootstrap!r}]")
-        self._entries = tuple(bootstrap)
+        self._entries = tuple(check_texts(bootstrap, "bootstrap", "node.example.org:49737"))
         self._hosts = tuple(map(BootstrapHost.parse, self._entries))
         self._endpoint = endpoint
         self._waiters = waiters
         self._surroundings = surroundings
         self._reached = trio.Event()
+        self._changed = trio.Event()
+        """The network may be another one than at the last try."""
         self._failed = False
         """The first try ended, and nobody had answered."""
         self._node: Node
@@ -76,10 +74,17 @@ class Entrance:
         if not self.reached:
             raise self._error()
 
+    def check_company(self) -> None:
+        """Raise `BootstrapError` when no other node was ever heard."""
+        if not self._node.rpc.responses:
+            raise self._error()
+
     def _when_decided(self, done: Callable[[None], None], _: Callable[[BaseException], None]) -> Cancel:
         return self._node.subscribe(lambda event: done(None) if event is Event.BOOTSTRAPPED else None)
 
     def _on_event(self, event: Event) -> None:
+        if event in (Event.NETWORK_CHANGE, Event.WAKE_UP):
+            self._changed.set()
         if event is not Event.BOOTSTRAPPED:
             return
         if self._has_answer():
@@ -102,8 +107,13 @@ class Entrance:
         )
 
     async def _keep_trying(self) -> None:
+        pauses = retry_pauses(self._node.rng)
         while not self._has_answer():
-            await trio.sleep(RETRY)
+            self._changed = trio.Event()
+            with trio.move_on_after(next(pauses)) as pause:
+                await self._changed.wait()
+            if not pause.cancelled_caught:
+                pauses = retry_pauses(self._node.rng)
             self._endpoint.now()
             self._node.refresh()
         self._reached.set()

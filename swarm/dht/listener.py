@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import trio
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from swarm.membership import Membership
     from swarm.topic import Topic
 
-__all__ = ["Admit", "Listener", "Listening", "OnOutsider", "decide"]
+__all__ = ["Admit", "Listener", "Listening", "OnOutsider", "decide", "takes_topics"]
 
 logger = logging.getLogger(__name__)
 
@@ -135,25 +135,35 @@ class Listening:
 
 
 class Listener:
-    """What `DHT.listen` gives: iterate over it for the connections."""
+    """What `DHT.listen` gives: iterate over it for the connections. As an async context manager it is closed at the end
+    of the block."""
 
-    def __init__(self, public_key: PublicKey, on_closed: Callable[[], object]) -> None:
-        """``on_closed``: it listens no more, if it did."""
+    def __init__(self, public_key: PublicKey, on_closed: Callable[[], object], check: Callable[[], object]) -> None:
+        """``on_closed``: it listens no more, if it did. ``check`` raises once the node's block was left."""
         self.public_key = public_key
         self.listening: Listening | None = None
         self._arrivals = Arrivals(BACKLOG)
         self._on_closed = on_closed
+        self._check = check
 
     def arrived(self, connection: Connection) -> None:
         if not self._arrivals.put(connection):
             logger.warning("a connection of %s was closed: nobody takes it", connection.remote_public_key)
             connection.destroy()
 
-    def __aiter__(self) -> Listener:
+    def __aiter__(self) -> Self:
+        self._check()
         return self
 
     async def __anext__(self) -> Connection:
+        self._check()
         return await self._arrivals.get()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     async def aclose(self) -> None:
         """Accept nothing more and take the announcement back, within a second. Connections stay open."""
@@ -175,6 +185,27 @@ class Listener:
             listening.stop(on_end)
 
 
+def takes_topics(allow: Callable[..., bool | Awaitable[bool]]) -> bool:
+    """Whether ``allow`` wants the topics besides the key. Raises ``TypeError`` for what can be called with neither.
+
+    What has no signature, as some builtins, is called with the key alone.
+    """
+    right = "allow is called with a public key, or with a public key and the topics"
+    if not callable(allow):
+        raise TypeError(f"{right}; got {allow!r}")
+    try:
+        signature = inspect.signature(allow)
+    except ValueError:
+        return False
+    for arguments in ((b"", ()), (b"",)):
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            continue
+        return len(arguments) > 1
+    raise TypeError(f"{right}; {allow!r} takes {signature}")
+
+
 def decide(
     allow: Callable[..., bool | Awaitable[bool]], nursery: Background, turn: Callable[[], object]
 ) -> Callable[[Callable[[bool | None], None], PublicKey, Sequence[bytes]], None]:
@@ -183,15 +214,13 @@ def decide(
     ``allow`` takes the key, and the topics as well when it has a second parameter. It may be async: then it is
     cancelled once nobody waits for it any more. ``turn`` tells the cores the time, before they are given the answer.
     """
-    parameters = inspect.signature(allow).parameters.values()
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    takes_topics = len(positional) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    with_topics = takes_topics(allow)
 
     async def ask(answer: Callable[[bool | None], None], key: PublicKey, topics: Sequence[bytes]) -> None:
         verdict: bool | None = None
         with trio.move_on_after(accept.ANSWER_TIMEOUT) as patience:
             try:
-                allowed = allow(key, topics) if takes_topics else allow(key)
+                allowed = allow(key, topics) if with_topics else allow(key)
                 if inspect.isawaitable(allowed):
                     allowed = await allowed
                 verdict = bool(allowed)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from holepunch.address import Address
+from holepunch.arguments import check_texts
 from holepunch.nat.stun import MAX_SERVERS, Stun, StunServer
 from holepunch.udp.localhosts import LocalHosts
 from swarm.dht.events import Event
@@ -34,9 +35,7 @@ CHANGES = (Event.NAT_UPDATE, Event.NETWORK_CHANGE, Event.WAKE_UP, Event.PERSISTE
 
 def parse_servers(texts: Iterable[str]) -> tuple[StunServer, ...]:
     """``"host:port"`` strings. Raises ``ValueError`` that shows what is wrong, and what a right one looks like."""
-    if isinstance(texts, str):
-        raise TypeError(f"stun_servers is a list of strings, got one string: {texts!r}; write [{texts!r}]")
-    servers = tuple(dict.fromkeys(map(StunServer.parse, texts)))
+    servers = tuple(dict.fromkeys(map(StunServer.parse, check_texts(texts, "stun_servers", "stun.example.org:3478"))))
     if len(servers) > MAX_SERVERS:
         raise ValueError(f"at most {MAX_SERVERS} STUN servers, got {len(servers)}: four witnesses are enough")
     return servers

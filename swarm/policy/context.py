@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from holepunch.arguments import check_integer
 from swarm.policy.events import ConnectionClosed, ConnectionOpened, DialFailed, DialStarted
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ _UPDATES = (DialStarted, DialFailed, ConnectionOpened, ConnectionClosed)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many connections there may be; ``None`` is no limit. Raises ``ValueError`` for a number below 1."""
+    """How many connections there may be; ``None`` is no limit, for those that may be it. Raises ``TypeError``, and
+    ``ValueError`` for a number below 1."""
 
     max_peers: int = MAX_PEERS
     """Connections open or being dialled, of both kinds. Peers of `join_peer` and `connect` may come on top."""
@@ -49,8 +51,8 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("max_peers", "max_parallel", "max_client_connections", "max_server_connections"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+            if value is not None or name in ("max_peers", "max_parallel"):
+                check_integer(value, name, 1)
 
     def room_to_dial(self, links: int, clients: int, explicit: int) -> bool:
         """Whether one more peer found by topic may be dialled (hyperswarm index.js, `_withinMaxPeers`).

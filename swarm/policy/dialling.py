@@ -108,12 +108,12 @@ class Dialler:
     def connect(self, peer: PeerInfo, on_result: Waiter) -> Cancel:
         """See `Policy.connect`."""
         link = self._links.of(peer.public_key)
+        if link is not None and link.state is State.OPEN:
+            return self._context.soon(lambda: self._share(peer, on_result)).cancel
         if not self._context.running or peer.banned:
             error = peer.error(Reason.REFUSED if peer.banned else Reason.SUSPENDED)
             self.forget(peer)
             return self._context.soon(lambda: on_result(error)).cancel
-        if link is not None and link.state is State.OPEN:
-            return self._context.soon(lambda: self._share(peer, on_result)).cancel
         if link is None:
             link = self._dial(peer, by_application=True)
         link.waiters.append(on_result)
@@ -347,6 +347,7 @@ class Dialler:
         self.withdraw_successor(link)
         self._links.remove(link)
         link.peer.last_error = error
+        link.peer.ended = True
         if link.is_initiator:
             self._context.counters.dialled_closed += 1
         else:
@@ -372,7 +373,7 @@ class Dialler:
         if link is not None and link.state is State.OPEN:
             on_result(link.id)
         else:
-            on_result(peer.error(Reason.PEER_CONNECTION_FAILED))  # it ended in this very moment
+            on_result(peer.error(Reason.PEER_CONNECTION_FAILED, "opened"))  # it ended in this very moment
 
     def forget(self, peer: PeerInfo) -> None:
         """Drop what is known of a peer, unless there is a reason to keep it."""

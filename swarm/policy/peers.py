@@ -9,7 +9,7 @@ import math
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from holepunch.errors import Attempt, ConnectError, Reason
+from holepunch.errors import Attempt, ConnectError, Reason, Stage
 from holepunch.keys import PublicKey
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ MAX_REFUSED = 4096
 """Bans that the swarm itself holds. Keys cost a stranger nothing; the oldest ban is lifted, asking again is cheap."""
 
 
+MAX_RECENT = 256
+"""Forgotten peers that can still be looked at: why a dial failed is asked after it failed. Strangers that come and go
+may push out others."""
+
+
 class Priority(IntEnum):
     """The higher, the sooner a queued peer is dialled."""
 
@@ -61,6 +66,7 @@ class PeerInfo:
         "client",
         "connected_at",
         "disconnected_at",
+        "ended",
         "explicit",
         "force_relay",
         "last_error",
@@ -90,6 +96,8 @@ class PeerInfo:
         """The last dial failed in a way that only a relay helps against."""
         self.connected_at: float | None = None
         self.disconnected_at: float | None = None
+        self.ended = False
+        """A dial failed or a connection ended, of either side."""
         self.last_error: Exception | None = None
         """Why the last dial failed or the last connection ended; ``None`` after an orderly end."""
         self._topics: dict[Topic, None] = {}
@@ -120,9 +128,9 @@ class PeerInfo:
 
     # The rest is the policy's own business.
 
-    def error(self, reason: Reason) -> ConnectError:
-        """Why there is no connection, where no dial can tell more."""
-        return ConnectError(reason, Attempt(remote_public_key=self.public_key))
+    def error(self, reason: Reason, stage: str = "decided here") -> ConnectError:
+        """Why there is no connection, where no dial can tell more than how far it came."""
+        return ConnectError(reason, Attempt(remote_public_key=self.public_key, stages=[Stage(stage, 0.0)]))
 
     def found(self, relay_addresses: Sequence[Address]) -> None:
         """A record was seen. The newest relay addresses are the best, but none tells nothing."""
@@ -154,6 +162,7 @@ class PeerInfo:
             self.attempts = 0
         self.connected_at = None
         self.disconnected_at = now
+        self.ended = True
         self.attempts += 1
 
     def reset(self) -> None:
@@ -174,7 +183,7 @@ class PeerInfo:
 class PeerBook:
     """Every peer there is a reason to remember, by public key, and who of them is banned until when."""
 
-    __slots__ = ("_expiries", "_on_banned", "_on_lifted", "_refused", "_schedule", "by_key", "turn")
+    __slots__ = ("_expiries", "_on_banned", "_on_lifted", "_refused", "_schedule", "by_key", "recent", "turn")
 
     def __init__(
         self,
@@ -186,6 +195,8 @@ class PeerBook:
         """``turn``: called before what the application asks of a peer is done: the schedule must know the time."""
         self.turn = turn
         self.by_key: dict[bytes, PeerInfo] = {}
+        self.recent: dict[bytes, PeerInfo] = {}
+        """Forgotten peers, as they were, the oldest first. Nothing is decided by them."""
         self._schedule = schedule
         self._on_banned = on_banned
         self._on_lifted = on_lifted
@@ -208,19 +219,29 @@ class PeerBook:
         if peer is None:
             key = PublicKey(public_key)
             peer = self.by_key[key] = PeerInfo(key, self)
+            earlier = self.recent.pop(key, None)
+            if earlier is not None:
+                peer.last_error, peer.ended = earlier.last_error, True
         return peer
 
     def forget(self, peer: PeerInfo) -> None:
         """Never a banned one: it would be a stranger again."""
         if not peer.banned and self.by_key.get(peer.public_key) is peer:
             del self.by_key[peer.public_key]
+            if peer.ended:
+                self.recent[peer.public_key] = peer
+                if len(self.recent) > MAX_RECENT:
+                    del self.recent[next(iter(self.recent))]
 
     def ban(self, peer: PeerInfo, seconds: float | None) -> None:
-        """Ban a peer, or change how long. Raises ``ValueError`` for a time that is not positive."""
+        """Ban a peer, or change how long. Raises ``TypeError``, and ``ValueError`` for a time that is not positive."""
+        if seconds is not None and not isinstance(seconds, int | float):
+            raise TypeError(f"a ban lasts a number of seconds, or for ever (None); got {seconds!r}")
         if seconds is not None and not seconds > 0:
             raise ValueError(f"a ban lasts more than 0 seconds, got {seconds!r}; None is for ever")
         # The application may hold an entry that was forgotten, and perhaps replaced, since.
         peer = self.by_key.setdefault(peer.public_key, peer)
+        self.recent.pop(peer.public_key, None)
         self._end_term(peer)
         peer.banned = True
         if seconds is not None and not math.isinf(seconds):

@@ -7,6 +7,7 @@ Protocol: hyperswarm 4.17 index.js.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,11 @@ class Policy:
         return MappingProxyType(self._book.by_key)
 
     @property
+    def seen_peers(self) -> Mapping[bytes, PeerInfo]:
+        """These, and those that were forgotten after a dial that failed or a connection that ended; a live view."""
+        return MappingProxyType(ChainMap(self._book.by_key, self._book.recent))
+
+    @property
     def topics(self) -> Sequence[Topic]:
         """The joined topics, in the order of joining."""
         return [topic for topic, rendezvous in self._topics.items() if rendezvous.sessions]
@@ -146,7 +152,7 @@ class Policy:
         rendezvous.sessions.append(session)
         try:
             session.refresh(server=server, client=client, limit=limit)
-        except ValueError:
+        except (TypeError, ValueError):
             rendezvous.sessions.remove(session)
             raise
         if len(rendezvous.sessions) == 1:
@@ -163,6 +169,8 @@ class Policy:
             return
         rendezvous.leave(on_left)
         self._context.effects.topics_changed()
+        for peer in self._book.recent.values():
+            peer.drop_topic(topic)
         self._dialler.unwanted(*[peer for peer in self._book if peer.drop_topic(topic) and not peer.wanted])
 
     def _drop(self, topic: Topic) -> None:
@@ -272,7 +280,7 @@ class Policy:
         """A connection ended by itself. Links that the policy closed, or never knew, are ignored."""
         entry = self._links.get(link)
         if entry is not None and entry.held and entry.state is State.DIALLING:
-            self._dialler.failed(entry, entry.peer.error(Reason.PEER_CONNECTION_FAILED))
+            self._dialler.failed(entry, entry.peer.error(Reason.PEER_CONNECTION_FAILED, "opened"))
             return
         if entry is None or entry.state is not State.OPEN:
             return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from holepunch.arguments import check_integer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -42,8 +44,8 @@ class Session:
             raise RuntimeError(f"topic {self.topic.short} was left; join it again")
         if not (server or client):
             raise ValueError("a topic is joined as server, as client, or both; neither was asked for")
-        if limit is not None and limit < 1:
-            raise ValueError(f"limit must be at least 1, got {limit}")
+        if limit is not None:
+            check_integer(limit, "limit", 1)
         self.server = server
         self.client = client
         self._rendezvous.limit = limit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holepunch.address import Address
-from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP, RESOLVED_FOR, BootstrapHost, Resolver
+from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP, RESOLVED_FOR, BootstrapHost, Resolver, retry_pauses
 from swarm.dht.packets import PING
 from tests.dht.simnet import SimNet
 
@@ -61,6 +63,9 @@ def test_public_bootstrap_nodes_are_well_written() -> None:
         "1.2.3.4@:5",
         "node:5:5",
         "1.2.3.4@a@b:5",
+        "a..b:5",
+        "no\x00de:5",
+        "node:" + "1" * 5000,
     ],
 )
 def test_malformed_bootstrap_node_is_shown_beside_a_right_one(text: str) -> None:
@@ -76,6 +81,24 @@ def test_parsing_raises_nothing_but_value_errors(text: str) -> None:
         BootstrapHost.parse(text)
     except ValueError:
         return
+
+
+def test_pauses_between_tries_double_up_to_a_minute_and_are_not_the_same_for_all() -> None:
+    longest = list(itertools.islice(retry_pauses(Dice(0.0)), 6))
+    assert longest == [5, 10, 20, 40, 60, 60]
+    shortest = list(itertools.islice(retry_pauses(Dice(1.0)), 6))
+    assert shortest == [pause * 0.75 for pause in longest]
+
+
+class Dice(random.Random):
+    """Chance that is none."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self._value = value
+
+    def random(self) -> float:
+        return self._value
 
 
 class Scene:

@@ -278,3 +278,56 @@ def test_connecting_to_a_banned_peer_is_refused() -> None:
     assert isinstance(error, ConnectError)
     assert error.reason is Reason.REFUSED
     assert server.public_key in client.policy.peers
+
+
+def test_connecting_to_a_banned_peer_gives_the_connection_there_is_and_makes_no_other() -> None:
+    world = World()
+    server, client = world.host(1), world.host(2)
+    client.policy.join_peer(server.public_key)
+    world.run(1)
+    client.info(server).ban()
+    results: list[int | ConnectError] = []
+    client.policy.connect(server.public_key, results.append)
+    world.run(1)
+    assert results == [client.open[0].link]
+    client.end(client.open[0])
+    world.run(5)
+    client.policy.connect(server.public_key, results.append)
+    world.run(1)
+    assert isinstance(results[1], ConnectError)
+    assert results[1].reason is Reason.REFUSED
+
+
+def test_what_is_decided_without_a_dial_says_so() -> None:
+    world = World()
+    client, server = world.host(1), world.host(2)
+    results: list[int | ConnectError] = []
+    client.policy.ban(server.public_key, "a test")
+    client.policy.connect(server.public_key, results.append)
+    world.run(1)
+    client.policy.suspend(lambda: None)
+    client.policy.connect(world.host(3).public_key, results.append)
+    world.run(1)
+    for result, reason in zip(results, (Reason.REFUSED, Reason.SUSPENDED), strict=True):
+        assert isinstance(result, ConnectError)
+        assert result.reason is reason
+        assert [stage.name for stage in result.attempt.stages] == ["decided here"]
+
+
+def test_why_a_peer_that_is_given_up_failed_can_be_read() -> None:
+    world = World()
+    world.silence = 0.1
+    client, dead, guest = world.host(1), world.host(2), world.host(3)
+    dead.reachable = False
+    results: list[int | ConnectError] = []
+    client.policy.connect(dead.public_key, results.append)
+    world.run(1)
+    assert client.policy.peers == {}
+    assert client.policy.seen_peers[dead.public_key].last_error is results[0]
+    client.policy.connect(guest.public_key, results.append)
+    world.run(1)
+    error = LookupError("it broke")
+    client.end(client.open[0], error)
+    world.run(1)
+    assert client.policy.seen_peers[guest.public_key].last_error is error
+    assert client.public_key in guest.policy.seen_peers

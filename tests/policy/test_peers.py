@@ -1,9 +1,11 @@
+from typing import Any
+
 import pytest
 
 from holepunch.address import Address
 from holepunch.core import Schedule
 from swarm.policy import PeerInfo
-from swarm.policy.peers import MAX_REFUSED, MAX_RELAY_ADDRESSES, PeerBook, Priority
+from swarm.policy.peers import MAX_RECENT, MAX_REFUSED, MAX_RELAY_ADDRESSES, PeerBook, Priority
 from swarm.topic import Topic
 
 
@@ -109,6 +111,12 @@ def test_a_ban_lasts_more_than_no_time(seconds: float) -> None:
         a_peer().ban(seconds)
 
 
+@pytest.mark.parametrize("seconds", ["x", "5", [5]])
+def test_a_ban_lasts_a_number_of_seconds(seconds: Any) -> None:
+    with pytest.raises(TypeError, match="a number of seconds"):
+        a_peer().ban(seconds)
+
+
 def test_a_later_ban_replaces_the_term_of_an_earlier_one() -> None:
     schedule = Schedule()
     lifted: list[PeerInfo] = []
@@ -136,3 +144,47 @@ def test_a_flood_of_refused_keys_is_bounded_and_spares_what_the_application_bann
     assert sum(peer.banned for peer in peers) == MAX_REFUSED + 1
     assert own.banned
     assert not peers.add((1).to_bytes(32, "big")).banned
+
+
+def a_failed_peer(peers: PeerBook, number: int) -> PeerInfo:
+    """One that was dialled in vain, and forgotten."""
+    peer = peers.add(number.to_bytes(32, "big"))
+    peer.last_error = LookupError(str(number))
+    peer.disconnected(0.0)
+    peers.forget(peer)
+    return peer
+
+
+def test_a_forgotten_peer_can_be_looked_at_for_a_while_if_there_is_anything_to_see() -> None:
+    peers = book()
+    peers.forget(peers.add(bytes(32)))
+    assert peers.recent == {}
+    peer = a_failed_peer(peers, 1)
+    assert peers.recent == {peer.public_key: peer}
+    assert peers.get(peer.public_key) is None
+
+
+def test_a_peer_that_comes_back_keeps_its_last_error_and_nothing_else() -> None:
+    peers = book()
+    old = a_failed_peer(peers, 1)
+    new = peers.add(old.public_key)
+    assert new is not old
+    assert new.last_error is old.last_error
+    assert new.attempts == 0
+    assert peers.recent == {}
+    peers.forget(new)
+    assert peers.recent == {new.public_key: new}
+
+
+def test_only_so_many_forgotten_peers_can_be_looked_at() -> None:
+    peers = book()
+    keys = [a_failed_peer(peers, number).public_key for number in range(MAX_RECENT + 3)]
+    assert list(peers.recent) == keys[3:]
+
+
+def test_banning_a_peer_that_can_still_be_looked_at_remembers_it() -> None:
+    peers = book()
+    peer = a_failed_peer(peers, 1)
+    peer.ban()
+    assert peers.get(peer.public_key) is peer
+    assert peers.recent == {}

@@ -177,6 +177,12 @@ async def test_names_and_addresses_resolve_to_ipv4(network: SystemNetwork) -> No
         await network.resolve("name.invalid")
 
 
+@pytest.mark.parametrize("name", ["a..b", "a" * 64 + ".org", "h\x00", "ü_ß"])
+async def test_name_that_cannot_be_asked_for_does_not_resolve(network: SystemNetwork, name: str) -> None:
+    with pytest.raises(OSError):
+        await network.resolve(name)
+
+
 def test_local_hosts_are_not_loopback_unless_there_is_nothing_else(network: SystemNetwork) -> None:
     hosts = network.local_hosts()
     assert hosts == ["127.0.0.1"] or not any(host.startswith("127.") for host in hosts)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("get")
+@click.command("get", short_help="Print a value stored in the DHT.")
 @click.argument("target", type=KEY)
 @click.option("--mutable", is_flag=True, help="TARGET is the public key that the value was stored under.")
 @options

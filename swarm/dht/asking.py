@@ -45,24 +45,34 @@ class AskingBlock(NodeBlock):
         """Store the key under ``target`` (32 bytes) at the closest nodes; they forget it after about 20 minutes.
 
         ``relays``: where a client should ask for the peer first, at most three. Raises `StorageError` when no node
-        took it.
+        took it. Cancelled: no more nodes are asked; those that took it keep it.
         """
         _check_target(target)
         operations = self._hyper.operations
         return _stored(await self._ask(lambda done: operations.announce(target, key_pair, relays, done).cancel))
 
     async def unannounce(self, target: bytes, key_pair: KeyPair) -> Stored:
-        """Have the key removed from every node near ``target`` (32 bytes) that lists it."""
+        """Have the key removed from every node near ``target`` (32 bytes) that lists it.
+
+        Raises ``ValueError`` for another length. Cancelled: no more nodes are asked.
+        """
         _check_target(target)
         return await self._ask(lambda done: self._hyper.operations.unannounce(target, key_pair, done).cancel)
 
     async def immutable_put(self, value: bytes) -> bytes:
-        """Store a value; gives the hash under which it is found. Raises `StorageError` when no node took it."""
+        """Store a value of 1 to 4096 bytes; gives the hash under which it is found. About 1000 bytes fit in a datagram.
+
+        Raises `StorageError` when no node took it, and ``ValueError`` for another size. Cancelled: no more nodes are
+        asked; those that took it keep it.
+        """
         _stored(await self._ask(lambda done: self._hyper.operations.immutable_put(value, done)))
         return hash32(value)
 
     async def immutable_get(self, target: bytes) -> bytes | None:
-        """The value with this hash (32 bytes), or None."""
+        """The value with this hash (32 bytes), or None.
+
+        Raises ``ValueError`` for another length. Cancelled: the search ends.
+        """
         _check_target(target)
         found: ImmutableFound | None = await self._ask(lambda done: self._hyper.operations.immutable_get(target, done))
         return None if found is None else found.value
@@ -70,14 +80,16 @@ class AskingBlock(NodeBlock):
     async def mutable_put(self, key_pair: KeyPair, value: bytes, *, seq: int = 0) -> Stored:
         """Store a signed value under the hash of its key. ``seq`` must be higher than that of the value before it.
 
-        Raises `StorageError` when no node took it, and says so when nodes hold the same or a higher ``seq``.
+        Raises `StorageError` when no node took it, and says so when nodes hold the same or a higher ``seq``. Cancelled:
+        no more nodes are asked; those that took it keep it.
         """
         return _stored(await self._ask(lambda done: self._hyper.operations.mutable_put(key_pair, value, seq, done)))
 
     async def mutable_get(self, key: bytes | str, *, seq: int = 0, latest: bool = True) -> MutableValue | None:
         """The value with the highest sequence number from ``seq`` on, its signature verified; or None.
 
-        Without ``latest``, the first that arrives.
+        Without ``latest``, the first that arrives. Raises ``ValueError`` for what is no public key. Cancelled: the
+        search ends.
         """
         public_key = PublicKey.parse(key)
         operations = self._hyper.operations
@@ -87,7 +99,10 @@ class AskingBlock(NodeBlock):
         return None if found is None else found.content
 
     async def ping(self, address: Address | str) -> float | None:
-        """The round trip to a node in seconds; None when it does not answer within 4 s."""
+        """The round trip to a node in seconds; None when it does not answer within 4 s.
+
+        Raises ``ValueError`` for what is no address. Cancelled: the answer is not waited for.
+        """
         to = Address.parse(address) if isinstance(address, str) else address
         reply: Reply | None = await self._ask(lambda done: self._hyper.node.ping(to, done))
         return None if reply is None else reply.rtt

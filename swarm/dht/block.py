@@ -198,7 +198,8 @@ class NodeBlock:
         return self._surroundings.nat()
 
     async def check_firewall(self) -> None:
-        """Find out now whether strangers reach this node; `nat` tells. (It finds out by itself, but takes its time.)"""
+        """Find out now whether strangers reach this node; `nat` tells. (It finds out by itself, but takes its time.)
+        Cancelled: it goes on, nobody is told."""
 
         def begin(done: Callable[[bool], None], _: object) -> None:
             self._hyper.node.reachability.update(True, done)
@@ -208,7 +209,10 @@ class NodeBlock:
         await self._waiters.ask(begin)
 
     async def ask_stun(self, server: str) -> Address | None:
-        """Where a STUN server, ``"host:port"``, sees this node now; None when it does not say within 4 s."""
+        """Where a STUN server, ``"host:port"``, sees this node now; None when it does not say within 4 s.
+
+        Raises ``ValueError`` for a malformed server. Cancelled: the answer is not waited for.
+        """
         parsed = StunServer.parse(server)
         self._waiters.check()
         return await self._surroundings.ask_stun(parsed)
@@ -228,7 +232,8 @@ class NodeBlock:
         self._endpoint.now()
 
     async def settled(self) -> None:
-        """Return once everything is acknowledged that was sent on connections whose own direction was ended."""
+        """Return once everything is acknowledged that was sent on connections whose own direction was ended.
+        Cancelled: nothing changes."""
         await self._endpoint.settled()
 
     def stats(self) -> NodeStats:
@@ -256,7 +261,8 @@ class NodeBlock:
         return self._hyper.node.subscribe(listener)
 
     async def suspend(self) -> None:
-        """Take back what is announced, destroy every connection and close the sockets, until `resume`."""
+        """Take back what is announced, destroy every connection and close the sockets, until `resume`.
+        Cancelled: it may be half done; suspend again before you resume."""
         self._waiters.check()
         self._endpoint.now()
         ended = trio.Event()
@@ -268,7 +274,7 @@ class NodeBlock:
     async def resume(self) -> None:
         """Bind again, to the same port if it is free or was asked for, and announce anew.
 
-        Raises ``OSError`` when a port that was asked for is taken meanwhile.
+        Raises ``OSError`` when a port that was asked for is taken meanwhile. Cancelled: nothing was done.
         """
         self._waiters.check()
         await trio.lowlevel.checkpoint()
@@ -299,7 +305,7 @@ class NodeBlock:
 
     async def bootstrapped(self) -> None:
         """Return once this node is part of the network. Raises `BootstrapError` when no bootstrap node answers; the
-        node keeps trying."""
+        node keeps trying. Cancelled: it keeps trying, too."""
         self._waiters.check()
         await trio.lowlevel.checkpoint()
         if not self._reached.is_set() and self._unreachable is None:

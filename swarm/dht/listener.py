@@ -139,7 +139,7 @@ class Listening:
 
 
 class Listener:
-    """What `DHT.listen` gives: iterate over it for the connections."""
+    """What `DHT.listen` gives: iterate over it for the connections. The iteration ends with `aclose`, or the block."""
 
     def __init__(self, public_key: PublicKey, on_closed: Callable[[], object]) -> None:
         self.public_key = public_key
@@ -159,7 +159,10 @@ class Listener:
         return await self._arrivals.get()
 
     async def aclose(self) -> None:
-        """Accept nothing more and take the announcement back, within a second. Connections stay open."""
+        """Accept nothing more and take the announcement back, within a second. Connections stay open.
+
+        Closing again does nothing. Cancelled: it goes on, nobody is told.
+        """
         listening, self.listening = self.listening, None
         self.close()
         if listening is None:

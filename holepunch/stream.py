@@ -88,14 +88,17 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
             await self._write_frame(data)
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Wait for room in the send window."""
+        """Wait for room in the send window. Cancelled: nothing changes."""
         with self._sending:
             await self._before_sending()
             await trio.lowlevel.checkpoint()
             await self._wait_writable()
 
     async def send_eof(self) -> None:
-        """End the own direction; the other one stays usable. Sending again raises ``trio.ClosedResourceError``."""
+        """End the own direction; the other one stays usable. Sending after it raises ``trio.ClosedResourceError``.
+
+        Cancelled: nothing was done.
+        """
         with self._sending:
             await trio.lowlevel.checkpoint()
             if self._closed:
@@ -108,7 +111,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
     async def send_datagram(self, data: bytes | bytearray | memoryview) -> None:
         """Send an unordered message: one encrypted packet that may be lost, or overtake others.
 
-        Raises ``ValueError`` above 1128 bytes.
+        Raises ``ValueError`` above 1128 bytes. Cancelled: nothing is sent.
         """
         size = memoryview(data).nbytes
         if size > MAX_DATAGRAM:
@@ -162,7 +165,10 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
     # -- receiving ---------------------------------------------------------------------------------------------------
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Bytes as they come, at most ``max_bytes``; ``b""`` is the end of the stream and nothing else."""
+        """Bytes as they come, at most ``max_bytes``; ``b""`` is the end of the stream and nothing else.
+
+        Raises ``ValueError`` for ``max_bytes`` below 1. Cancelled: nothing is lost.
+        """
         if max_bytes is not None and index(max_bytes) < 1:
             raise ValueError(f"max_bytes is at least 1, got {max_bytes}")
         with self._receiving:
@@ -176,12 +182,18 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
             return self._join_small(frame)
 
     async def receive_frame(self) -> bytes | None:
-        """The next frame with its borders, or what a `receive_some` left of one; None at the end of the stream."""
+        """The next frame with its borders, or what a `receive_some` left of one; None at the end of the stream.
+
+        Cancelled: nothing is lost.
+        """
         with self._receiving:
             return await self._receive()
 
     async def receive_datagram(self) -> bytes:
-        """The next unordered message. A peer that sends faster than they are taken loses the oldest."""
+        """The next unordered message. A peer that sends faster than they are taken loses the oldest.
+
+        Raises ``trio.BrokenResourceError`` once the peer has ended its direction. Cancelled: nothing is lost.
+        """
         with self._datagrams:
             await trio.lowlevel.checkpoint()
             while True:

@@ -143,7 +143,7 @@ class Replies(Generic[T]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End the search. What arrived is dropped."""
+        """End the search. What arrived is dropped. Cancelled: it has ended all the same."""
         self._stop()
         await trio.lowlevel.checkpoint()
 

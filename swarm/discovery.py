@@ -39,7 +39,8 @@ class Discovery:
     async def flushed(self) -> bool:
         """Return once the topic is announced (server) and was looked up (client): True; False when it was left before.
 
-        It says nothing about connections. Raises `BootstrapError` when no bootstrap node answers.
+        It says nothing about connections. Raises `BootstrapError` when no bootstrap node answers. Cancelled: it goes
+        on, nobody is told.
         """
         return await self._swarm._flushed(self._session.flushed)
 
@@ -49,7 +50,8 @@ class Discovery:
         """Announce and look up again now, with other modes where given, and wait as `flushed` does.
 
         ``limit``: at most so many peers of the topic are dialled because of one search. Raises ``ValueError`` when
-        neither mode is left, ``RuntimeError`` after `leave`.
+        neither mode is left, ``RuntimeError`` after `leave`, and `BootstrapError`. Cancelled: it goes on, nobody is
+        told.
         """
         self._swarm._turn()
         if server:
@@ -58,7 +60,10 @@ class Discovery:
         return await self.flushed()
 
     async def leave(self) -> None:
-        """Leave the topic, unless somebody else holds it: unannounced when this returns. Connections stay open."""
+        """Leave the topic, unless somebody else holds it: unannounced when this returns. Connections stay open.
+
+        Leaving again does nothing. Cancelled: it goes on, nobody is told.
+        """
         await self._swarm._end(self._session.leave)
 
     async def __aenter__(self) -> Self:

@@ -26,7 +26,10 @@ class MessageChannel(trio.abc.Channel[Any]):
         self._stream = stream
 
     async def send(self, value: Any) -> None:
-        """Raises ``TypeError`` for what msgpack cannot carry, ``ValueError`` for what is above 1 MiB when packed."""
+        """Send one object. Cancelled: all of it or nothing.
+
+        Raises ``TypeError`` for what msgpack cannot carry, ``ValueError`` for what is above 1 MiB when packed.
+        """
         try:
             data = msgpack.packb(value, use_bin_type=True)
         except OverflowError as error:
@@ -36,7 +39,10 @@ class MessageChannel(trio.abc.Channel[Any]):
         await self._stream.send_frame(data)
 
     async def receive(self) -> Any:
-        """The next object. A peer that sends anything else breaks the channel: ``trio.BrokenResourceError``."""
+        """The next object. Cancelled: nothing is lost.
+
+        Raises ``trio.EndOfChannel`` at the peer's end, and ``trio.BrokenResourceError`` when it sent anything else.
+        """
         frame = await self._stream.receive_frame()
         if frame is None:
             raise trio.EndOfChannel
@@ -54,4 +60,5 @@ class MessageChannel(trio.abc.Channel[Any]):
         return broken
 
     async def aclose(self) -> None:
+        """Close the connection, as its own `aclose` does. Cancelled: it is destroyed at once."""
         await self._stream.aclose()

@@ -58,9 +58,10 @@ class Swarm:
             async for connection in swarm:
                 await connection.send_all(b"hello")
 
-    There is no I/O before the block; every task and socket ends with it. Leaving it waits, at most 2 s, for what was
-    sent on connections that were ended by `send_eof` or `aclose`, and unannounces; after an exception or a
-    cancellation at most 1 s. Then every connection is destroyed. Later use raises ``trio.ClosedResourceError``.
+    Nothing is sent before the block; only a key file named as ``identity`` is read, or made, at once. Every task and
+    socket ends with the block. Leaving it waits, at most 2 s, for what was sent on connections that were ended by
+    `send_eof` or `aclose`, and unannounces; after an exception or a cancellation at most 1 s. Then every connection is
+    destroyed, and iterations end. Later use raises ``trio.ClosedResourceError``.
     """
 
     def __init__(
@@ -211,7 +212,8 @@ class Swarm:
 
     async def suspend(self) -> None:
         """Leave the network for a while: unannounce, destroy every connection, close the sockets. Dial and accept
-        nothing until `resume`. A swarm that is suspended stays so."""
+        nothing until `resume`. A swarm that is suspended stays so. Cancelled: it may be half done; suspend again, or
+        resume."""
         self._turn()
         async with self._resting:
             policy = self._turn()
@@ -224,7 +226,10 @@ class Swarm:
 
     async def resume(self) -> None:
         """Come back: bind again, announce and look up every topic, dial its peers. After a `suspend` in progress; one
-        that was cancelled is taken back."""
+        that was cancelled is taken back.
+
+        Raises ``OSError`` when a port that was asked for is taken meanwhile. Cancelled: nothing was done.
+        """
         self._turn()
         async with self._resting:
             self._turn()
@@ -256,7 +261,8 @@ class Swarm:
         return Discovery(self, session)
 
     async def leave(self, topic: str | bytes | Topic) -> None:
-        """End every session of a topic; unannounced when this returns. Its connections stay open."""
+        """End every session of a topic; unannounced when this returns. Its connections stay open. Raises as `join` does
+        for what is no topic. Cancelled: it goes on, nobody is told."""
         parsed = Topic.parse(topic)
         policy = self._turn()
         await self._end(lambda done: policy.leave(parsed, done))
@@ -266,7 +272,8 @@ class Swarm:
         `connect` to it. (A topic joined as server does the same while it is joined.)
 
         True once the key is announced; False when the swarm is suspended: then it is as soon as it comes back. Raises
-        `BootstrapError` when no bootstrap node answers, and ``ValueError`` when `DHT.listen` took the key.
+        `BootstrapError` when no bootstrap node answers, and ``ValueError`` when `DHT.listen` took the key. Cancelled: it
+        goes on, nobody is told.
         """
         self._turn()
         self._check_own_key()
@@ -292,7 +299,9 @@ class Swarm:
     async def connect(self, key: bytes | str) -> Connection:
         """The connection to this peer: the one there is, or a new one, which goes to the caller only.
 
-        Raises `ConnectError`, which says what was tried and what to do, and `BootstrapError`.
+        Raises `ConnectError`, which says what was tried and what to do, `BootstrapError` when no bootstrap node
+        answers, and ``ValueError`` for what is no public key, or the own one. Cancelled: the dial is given up, unless
+        another caller waits for it, or the peer is wanted for a topic.
         """
         public_key = PublicKey.parse(key)
         policy = self._turn()
@@ -312,7 +321,8 @@ class Swarm:
     async def flush(self) -> bool:
         """Wait until every topic was refreshed and every peer known by then was tried once. It promises no connection.
 
-        False when the swarm is suspended meanwhile. Raises `BootstrapError` when no bootstrap node answers.
+        False when the swarm is suspended meanwhile. Raises `BootstrapError` when no bootstrap node answers. Cancelled:
+        it goes on, nobody is told.
         """
         policy = self._turn()
         return await self._flushed(policy.flush)
@@ -344,8 +354,9 @@ class Swarm:
         """Run ``handler(connection)`` in a task of its own for each connection, until cancelled.
 
         A connection that its handler leaves open is closed after it. An error in a handler is logged and ends that
-        connection only; with ``strict`` it ends `serve`, as trio's nurseries do. Raises ``TypeError`` for what is no
-        async function, when it is called at the latest.
+        connection only; with ``strict`` it ends `serve`, which raises it in a group, as trio's nurseries do. Raises
+        ``TypeError`` for what is no async function, when it is called at the latest. Cancelled: the handlers are, too,
+        and their connections are destroyed.
         """
         check_handler(handler)
         self._turn()

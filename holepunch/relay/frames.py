@@ -1,4 +1,4 @@
-"""The frames of Protomux: channel numbers, control messages, batches. Knows layouts only (protomux.md, 1 and 3).
+"""The frames of Protomux: channel numbers, control messages, batches. Layouts only (protomux.md, sections 1 and 3).
 
 A decoder raises `DecodeError` and nothing else. Node: protomux index.js.
 """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("announce")
+@click.command("announce", short_help="Announce a key under TOPIC until stopped.")
 @click.argument("topic", type=TOPIC)
 @options
 def command(settings: Settings, topic: Topic) -> None:

@@ -12,7 +12,7 @@ from swarm.cli.run import serve
 __all__ = ["command"]
 
 
-@click.command("bootstrap")
+@click.command("bootstrap", short_help="Be the first node of a DHT of your own.")
 @click.argument("public_host", metavar="[ADDRESS]", required=False)
 @options
 def command(settings: Settings, public_host: str | None) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("chat")
+@click.command("chat", short_help="Exchange lines with everyone on TOPIC.")
 @click.argument("topic", type=TOPIC)
 @options
 def command(settings: Settings, topic: Topic) -> None:

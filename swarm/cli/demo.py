@@ -48,7 +48,7 @@ TEXTS = {
 }
 
 
-@click.command("demo")
+@click.command("demo", short_help="Watch two peers meet and exchange data.")
 @click.option("--peer", "topic", type=TOPIC, hidden=True, help="Be one of the two peers, on this topic.")
 @options
 def command(settings: Settings, topic: Topic | None) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["command", "lines"]
 
 
-@click.command("doctor")
+@click.command("doctor", short_help="Say what the network lets through.")
 @click.argument("peer", type=KEY, required=False)
 @click.option(
     "--stun",

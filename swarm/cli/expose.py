@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("expose")
+@click.command("expose", short_help="Let who has the code reach a local TCP port.")
 @click.argument("target_port", metavar="PORT", type=click.IntRange(1, 65535))
 @options
 def command(settings: Settings, target_port: int) -> None:

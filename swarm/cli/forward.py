@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("forward")
+@click.command("forward", short_help="Reach the port exposed under CODE.")
 @click.argument("code", type=CODE)
 @click.argument("local_port", metavar="PORT", type=click.IntRange(0, 65535))
 @options

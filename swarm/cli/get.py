@@ -14,7 +14,7 @@ from swarm.cli.run import run
 __all__ = ["command"]
 
 
-@click.command("get")
+@click.command("get", short_help="Print a value stored in the DHT.")
 @click.argument("target")
 @click.option("--mutable", is_flag=True, help="TARGET is the public key that the value was stored under.")
 @options

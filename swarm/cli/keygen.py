@@ -10,7 +10,7 @@ from swarm.cli.options import Settings, options
 __all__ = ["command"]
 
 
-@click.command("keygen")
+@click.command("keygen", short_help="Make a key pair, print its public key.")
 @options
 def command(settings: Settings) -> None:
     """Make a key pair and print its public key.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("lookup")
+@click.command("lookup", short_help="Print the public keys announced under TOPIC.")
 @click.argument("topic", type=TOPIC)
 @options
 def command(settings: Settings, topic: Topic) -> None:

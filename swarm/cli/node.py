@@ -13,7 +13,7 @@ from swarm.metrics import exposition, serve_metrics
 __all__ = ["command"]
 
 
-@click.command("node")
+@click.command("node", short_help="Be one more node of a DHT until stopped.")
 @click.option("--persistent", is_flag=True, help="This host can be reached from outside: serve others from the start.")
 @click.option(
     "--metrics",

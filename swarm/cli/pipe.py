@@ -25,7 +25,7 @@ GRACE = 5
 """Lookups for which the side with the smaller key leaves dialling to the other."""
 
 
-@click.command("pipe")
+@click.command("pipe", short_help="Join two standard inputs and outputs.")
 @click.argument("topic", type=TOPIC)
 @TIMEOUT
 @options

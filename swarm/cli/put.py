@@ -12,7 +12,7 @@ from swarm.cli.run import run
 __all__ = ["command"]
 
 
-@click.command("put")
+@click.command("put", short_help="Store a small value in the DHT.")
 @click.argument("value")
 @click.option("--mutable", is_flag=True, help="Store it under the public key of --identity, where it can be replaced.")
 @click.option(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("receive")
+@click.command("receive", short_help="Receive the file sent under CODE.")
 @click.argument("code", type=CODE)
 @click.option(
     "--output",

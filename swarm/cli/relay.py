@@ -19,7 +19,7 @@ REPORT = 60.0
 DEFAULTS = Limits()
 
 
-@click.command("relay")
+@click.command("relay", short_help="Carry connections for others until stopped.")
 @click.option(
     "--rate",
     type=click.FloatRange(0),

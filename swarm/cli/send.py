@@ -24,7 +24,7 @@ __all__ = ["command"]
 CHUNK = 1 << 18
 
 
-@click.command("send")
+@click.command("send", short_help="Give FILE to whoever has the printed code.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @TIMEOUT
 @options

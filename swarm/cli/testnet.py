@@ -11,7 +11,7 @@ from swarm.cli.run import serve
 __all__ = ["command"]
 
 
-@click.command("testnet")
+@click.command("testnet", short_help="Run a DHT on this machine alone.")
 @click.option("--nodes", default=3, type=click.IntRange(1, 1000), show_default=True, help="How many nodes.")
 @options
 def command(settings: Settings, nodes: int) -> None:

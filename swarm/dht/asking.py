@@ -61,7 +61,7 @@ class AskingBlock(NodeBlock):
         ``relays``: where a client should ask for the peer first, at most three. ``bump``: a time in milliseconds since
         1970 that is told to who looks up the target, the latest of all; nodes take none that is more than a minute
         ahead. ``refresh`` (32 bytes): the first element of a chain, see `renew`. Raises `StorageError` when no node
-        took it.
+        took it. Cancelled: no more nodes are asked; those that took it keep it.
         """
         key, pair, addresses = check_target(target), check_key_pair(key_pair), _check_relays(relays)
         time = check_integer(bump, "bump", 0, MAX_SAFE_INTEGER)
@@ -76,19 +76,26 @@ class AskingBlock(NodeBlock):
         next in the chain whose first one it was announced with. Each element serves once.
 
         Such a chain is ``swarm.dht.signatures.refresh_chain(os.urandom(32), length)``. Raises `StorageError` when no
-        node knows of it.
+        node knows of it. Cancelled: no more nodes are asked.
         """
         key, following = check_target(target), _check_element(element)
         stored: Stored = await self._ask(lambda done: self._hyper.operations.renew(key, following, done))
         return _stored(stored, f"an announcement under {key.hex()} by the element {following.hex()}")
 
     async def unannounce(self, target: bytes, key_pair: KeyPair) -> Stored:
-        """Have the key removed from every node near ``target`` (32 bytes) that lists it."""
+        """Have the key removed from every node near ``target`` (32 bytes) that lists it.
+
+        Raises ``ValueError`` for another length. Cancelled: no more nodes are asked.
+        """
         key, pair = check_target(target), check_key_pair(key_pair)
         return await self._ask(lambda done: self._hyper.operations.unannounce(key, pair, done).cancel)
 
     async def immutable_put(self, value: bytes) -> bytes:
-        """Store a value; gives the hash under which it is found. Raises `StorageError` when no node took it."""
+        """Store a value; gives the hash under which it is found.
+
+        Raises `StorageError` when no node took it, and ``ValueError`` for one that no datagram carries. Cancelled: no
+        more nodes are asked; those that took it keep it.
+        """
         data = check_bytes(value, "a stored value")
         stored: Stored = await self._ask(lambda done: self._hyper.operations.immutable_put(data, done))
         target = hash32(data)
@@ -96,7 +103,10 @@ class AskingBlock(NodeBlock):
         return target
 
     async def immutable_get(self, target: bytes) -> bytes | None:
-        """The value with this hash (32 bytes), or None."""
+        """The value with this hash (32 bytes), or None.
+
+        Raises ``ValueError`` for another length. Cancelled: the search ends.
+        """
         key = check_target(target)
         found: ImmutableFound | None = await self._ask(lambda done: self._hyper.operations.immutable_get(key, done))
         return None if found is None else found.value
@@ -104,7 +114,8 @@ class AskingBlock(NodeBlock):
     async def mutable_put(self, key_pair: KeyPair, value: bytes, *, seq: int = 0) -> Stored:
         """Store a signed value under the hash of its key. ``seq`` must be higher than that of the value before it.
 
-        Raises `StorageError` when no node took it, and says so when nodes hold the same or a higher ``seq``.
+        Raises `StorageError` when no node took it, and says so when nodes hold the same or a higher ``seq``. Cancelled:
+        no more nodes are asked; those that took it keep it.
         """
         pair, data = check_key_pair(key_pair), check_bytes(value, "a stored value")
         number = check_integer(seq, "seq", 0, MAX_SAFE_INTEGER)
@@ -127,7 +138,8 @@ class AskingBlock(NodeBlock):
         """The value with the highest sequence number from ``seq`` on, its signature verified; or None.
 
         Without ``latest``, the first that arrives. ``refresh`` is asked about the value that was found last; if it says
-        True, that is stored again, at the nodes that are closest now.
+        True, that is stored again, at the nodes that are closest now. Raises ``ValueError`` for what is no public key.
+        Cancelled: the search ends.
         """
         public_key, number = PublicKey.parse(key), check_integer(seq, "seq", 0, MAX_SAFE_INTEGER)
         renew: Callable[[MutableFound], bool] | None = None
@@ -142,7 +154,10 @@ class AskingBlock(NodeBlock):
         return None if found is None else found.content
 
     async def ping(self, address: AnyAddress) -> float | None:
-        """The round trip to a node in seconds; None when it does not answer within 4 s."""
+        """The round trip to a node in seconds; None when it does not answer within 4 s.
+
+        Raises ``ValueError`` for what is no address. Cancelled: the answer is not waited for.
+        """
         to = Address.of(address)
         reply: Reply | None = await self._ask(lambda done: self._hyper.node.ping(to, done))
         return None if reply is None else reply.rtt

@@ -137,7 +137,8 @@ class NodeBlock:
     async def part(self, error: BaseException | None, *others: trio.Event) -> None:
         """Take back what is announced, and let ``others`` do so, while what was sent is delivered. Once.
 
-        Shielded, and within `DELIVERY` seconds, or `DELIVERY_AFTER_ERROR` when the block ends by an ``error``.
+        Within `DELIVERY` seconds, or `DELIVERY_AFTER_ERROR` when the block ends by an ``error``. Cancelled: nothing
+        changes, it is shielded.
         """
         if self._parted:
             return
@@ -214,7 +215,8 @@ class NodeBlock:
         return self._surroundings.nat()
 
     async def check_firewall(self) -> None:
-        """Find out now whether strangers reach this node; `nat` tells. (It finds out by itself, but takes its time.)"""
+        """Find out now whether strangers reach this node; `nat` tells. (It finds out by itself, but takes its time.)
+        Cancelled: it goes on, nobody is told."""
 
         def begin(done: Callable[[bool], None], _: object) -> None:
             self._hyper.node.reachability.update(True, done)
@@ -224,7 +226,10 @@ class NodeBlock:
         await self._waiters.ask(begin)
 
     async def ask_stun(self, server: str) -> Address | None:
-        """Where a STUN server, ``"host:port"``, sees this node now; None when it does not say within 4 s."""
+        """Where a STUN server, ``"host:port"``, sees this node now; None when it does not say within 4 s.
+
+        Raises ``ValueError`` for a malformed server. Cancelled: the answer is not waited for.
+        """
         parsed = StunServer.parse(server)
         self._waiters.check()
         return await self._surroundings.ask_stun(parsed)
@@ -269,7 +274,8 @@ class NodeBlock:
         return self._hyper.node.subscribe(listener)
 
     async def suspend(self) -> None:
-        """Take back what is announced, destroy every connection and close the sockets, until `resume`."""
+        """Take back what is announced, destroy every connection and close the sockets, until `resume`.
+        Cancelled: it may be half done; suspend again before you resume."""
         self._waiters.check()
         self._endpoint.now()
         ended = trio.Event()
@@ -281,7 +287,7 @@ class NodeBlock:
     async def resume(self) -> None:
         """Bind again, to the same port if it is free or was asked for, and announce anew.
 
-        Raises ``OSError`` when a port that was asked for is taken meanwhile.
+        Raises ``OSError`` when a port that was asked for is taken meanwhile. Cancelled: nothing was done.
         """
         self._waiters.check()
         await trio.lowlevel.checkpoint()
@@ -312,7 +318,7 @@ class NodeBlock:
 
     async def bootstrapped(self) -> None:
         """Return once this node is part of the network. Raises `BootstrapError` when no bootstrap node answers; the
-        node keeps trying."""
+        node keeps trying. Cancelled: it keeps trying, too."""
         await self._entrance.wait()
 
     def check_company(self) -> None:

@@ -29,8 +29,8 @@ __all__ = ["DHT"]
 class DHT(AskingBlock):
     """One node of the HyperDHT, and what a client asks of it.
 
-    Use it as ``async with DHT() as dht``: no I/O before, and every task and socket ends with the block. Methods raise
-    ``trio.ClosedResourceError`` after it. Keys are given as 32 bytes, 64 hex digits or 52 z-base-32 characters.
+    Use it as ``async with DHT() as dht``: nothing is sent before, and every task and socket ends with the block. Later
+    use raises ``trio.ClosedResourceError``. Keys are given as 32 bytes, 64 hex digits or 52 z-base-32 characters.
     """
 
     async def connect(
@@ -41,10 +41,10 @@ class DHT(AskingBlock):
         relay_through: bytes | str | Iterable[bytes | str] | None = None,
         relay_policy: RelayPolicy | None = None,
     ) -> Connection:
-        """Dial one peer. Raises `ConnectError`, which says what was tried, and `BootstrapError`.
+        """Dial one peer. Each call makes a connection of its own; `Swarm.connect` shares the one there is.
 
-        Each call makes a connection of its own; `Swarm.connect` shares the one there is. The relay arguments replace
-        those of the node.
+        The relay arguments replace those of the node. Raises `ConnectError`, which says what was tried,
+        `BootstrapError`, and ``ValueError`` for what is no public key, or the own one. Cancelled: the dial is given up.
         """
         relaying = self.relaying.but(relay_through, relay_policy)
         public_key = PublicKey.parse(key)
@@ -60,7 +60,7 @@ class DHT(AskingBlock):
         Returns after the first announcement; if suspended, after `resume`. Cancelled: it is closed.
 
         This node should be reachable by everyone. Raises ``ValueError`` for a key that is listened for already, and
-        `BootstrapError`.
+        `BootstrapError`. Cancelled: it is no relay.
         """
         from swarm.dht.relay import Relay  # few nodes are relays: not imported by the others
 
@@ -88,7 +88,7 @@ class DHT(AskingBlock):
 
         ``allow(public_key)``, which may be async, is asked about each peer; refused ones hear nothing. The relay
         arguments replace those of the node. Raises ``ValueError`` for a key that is listened for already, and
-        `BootstrapError`.
+        `BootstrapError`. Cancelled: nothing is accepted.
         """
         relaying = self.relaying.but(relay_through, relay_policy)
         pair = self._pair(key_pair)

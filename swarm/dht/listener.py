@@ -135,8 +135,8 @@ class Listening:
 
 
 class Listener:
-    """What `DHT.listen` gives: iterate over it for the connections. As an async context manager it is closed at the end
-    of the block."""
+    """What `DHT.listen` gives: iterate over it for the connections. The iteration ends with `aclose`, or the block. As
+    an async context manager it is closed at the end of its own block."""
 
     def __init__(self, public_key: PublicKey, on_closed: Callable[[], object], check: Callable[[], object]) -> None:
         """``on_closed``: it listens no more, if it did. ``check`` raises once the node's block was left."""
@@ -166,7 +166,10 @@ class Listener:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Accept nothing more and take the announcement back, within a second. Connections stay open."""
+        """Accept nothing more and take the announcement back, within a second. Connections stay open.
+
+        Closing again does nothing. Cancelled: it goes on, nobody is told.
+        """
         ended = trio.Event()
         self._stop(ended.set)
         await ended.wait()

@@ -79,7 +79,10 @@ class Relay:
             logger.debug("relay: a client left%s", ", lost" if lost else "")
 
     async def aclose(self) -> None:
-        """Tell everybody who still goes through this relay, and stop, within a second. Again: nothing."""
+        """Tell everybody who still goes through this relay, and stop, within a second. Closing again does nothing.
+
+        Cancelled: it has stopped, and goes on telling.
+        """
         stopped = trio.Event()
         self._stop(stopped.set)
         with trio.move_on_after(FAREWELL):

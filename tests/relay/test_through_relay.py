@@ -155,6 +155,20 @@ async def test_relay_that_is_not_there_is_named_in_the_error(world: World) -> No
         assert "no relay" in {stage.name for stage in error.value.attempt.stages}
 
 
+async def test_server_whose_relay_is_down_takes_the_clients(world: World) -> None:
+    async with world.relay() as dead, world.relay() as alive:
+        async with world.node("symmetric") as alice, world.node("symmetric") as bob:
+            await trio.sleep(SETTLED)
+            listener = await bob.listen(relay_through=dead.public_key)
+            world.hosts[0].sleep()
+            with pytest.raises(ConnectError):
+                await alice.connect(listener.public_key, relay_through=alive.public_key)
+            dialled, _, took = await meet(alice, listener, relay_through=alive.public_key)
+            assert dialled.path.relay == alive.public_key
+            assert took < 0.7
+            world.hosts[0].wake()
+
+
 async def test_direct_path_wins_where_it_is_as_fast_and_the_relay_is_given_back(world: World) -> None:
     async with world.relay() as relay, world.node("home") as alice, world.node("home") as bob:
         await trio.sleep(SETTLED)

@@ -84,5 +84,5 @@ class RelayedPath:
             self._stream.follow_peer()
 
     def _on_lost(self) -> None:
-        if not self._upgrade.direct:
+        if not self._upgrade.survives():
             self._stream.destroy(RelayLost("the relay between this side and the peer went away"))

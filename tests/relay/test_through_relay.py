@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
+from holepunch.relay.server import RelayServer
+from holepunch.udx.packet import DESTROY, HEADER_SIZE, header
+from holepunch.udx.values import Transmit
 from swarm import ConnectError, KeyPair, Reason, Swarm
 
 if TYPE_CHECKING:
@@ -215,6 +218,30 @@ async def test_upgraded_connection_outlives_the_relay(world: World) -> None:
         await relay.aclose()
         await dialled.send_all(b"still here")
         assert await accepted.receive_some() == b"still here"
+
+
+async def test_stream_that_ends_before_its_relay_says_that_it_is_paired_gives_the_relay_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    match = RelayServer._match
+
+    def end_and_match(server: RelayServer, pairing: Any) -> None:
+        for request in pairing.waiting.values():
+            route = request.session.route()
+            end = header(DESTROY, request.remote_id, 1 << 20, 0, 0)
+            server._legs.transmit(Transmit(*route, [end], HEADER_SIZE))
+        match(server, pairing)
+
+    async with world.relay() as relay, world.node("symmetric") as alice, world.node("symmetric") as bob:
+        await trio.sleep(SETTLED)
+        listener = await bob.listen()
+        monkeypatch.setattr(RelayServer, "_match", end_and_match)
+        with pytest.raises(ConnectError):
+            await alice.connect(listener.public_key, relay_through=relay.public_key)
+        await trio.sleep(60)
+        stats = relay.stats()
+        assert stats.pairings_matched == 1
+        assert (stats.links, stats.sessions) == (0, 0)
 
 
 async def test_swarm_whose_relay_dies_takes_the_next_one(world: World) -> None:

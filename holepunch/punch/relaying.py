@@ -59,6 +59,9 @@ class Relays(Protocol):
     def is_down(self, key: bytes) -> bool:
         """Whether this relay was lost, or could not be reached, a short time ago."""
 
+    def doubt(self, key: PublicKey, doubted: bool) -> None:
+        """A stream through this relay stalls, or does so no more."""
+
 
 def want(
     choice: RelayChoice, relays: Relays | None, rng: Random, peer: bytes, theirs: RelayThrough | None = None
@@ -153,6 +156,10 @@ class RelayWay:
         """Be told when the relay is lost."""
         if self._pairing is not None:
             self._pairing.on_lost = on_lost
+
+    def doubt(self, doubted: bool) -> None:
+        """The stream stalls, or does so no more."""
+        self._relays.doubt(self.key, doubted)
 
     def offer(self, role: Role, address: Address) -> None:
         """The punch has found something while the stream goes through the relay."""

@@ -176,14 +176,33 @@ class RelayConnection:
     def _on_open(self, stream: EncryptedStream) -> None:
         self._stream = stream
         self._pool.set_up(self.key)
+        stream.on_stall = self._on_stall
         self._pump = FramePump(stream)
         self._client = RelayClient(self._pump.mux, self._pool.public_key, self._on_closed)
         self._pool.spawn(self._pump.run)
         for pairing in list(self._pairings.values()):
             self._request(pairing)
 
+    def _on_stall(self, stalled: bool) -> None:
+        """Nothing has got through for about 3 s: whoever comes now gets a connection of his own, and who waits is told.
+        Streams that were paired notice by themselves."""
+        if not stalled:
+            self._pool.set_up(self.key)
+            return
+        if self._pool.holds(self):
+            self._pool.set_down(self.key)
+            self._pool.forget(self)
+        for pairing in [pairing for pairing in self._pairings.values() if not pairing.paired]:
+            self.end(pairing)
+            pairing.on_paired("the relay does not answer any more")
+
+    def ping(self) -> None:
+        """Find out whether it still is there: else `_on_stall` follows."""
+        if self._stream is not None:
+            self._stream.ping()
+
     def _on_closed(self) -> None:
-        if self._pairings:
+        if self._pairings and self._pool.holds(self):
             self._pool.set_down(self.key)
         self.refuse("the relay ended the connection, or is none")
         if self._pump is not None:
@@ -285,6 +304,21 @@ class RelayPool:
     def set_up(self, key: PublicKey) -> None:
         self._down.pop(key, None)
 
+    def doubt(self, key: PublicKey, doubted: bool) -> None:
+        """A stream through it stalls, or does so no more. It may be the peer's fault, but the next one had better take
+        another relay, if there is one."""
+        if not doubted:
+            self.set_up(key)
+            return
+        self.set_down(key)
+        connection = self._connections.get(key)
+        if connection is not None:
+            connection.ping()
+
+    def holds(self, connection: RelayConnection) -> bool:
+        """Whether it is the one that the next pairing would get."""
+        return self._connections.get(connection.key) is connection
+
     def forget(self, connection: RelayConnection) -> None:
-        if self._connections.get(connection.key) is connection:
+        if self.holds(connection):
             del self._connections[connection.key]

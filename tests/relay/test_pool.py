@@ -30,6 +30,13 @@ class Stream:
 
     route = (0, Address("192.88.99.1", 1000))
 
+    def __init__(self) -> None:
+        self.on_stall: Callable[[bool], None] | None = None
+        self.pings = 0
+
+    def ping(self) -> None:
+        self.pings += 1
+
     def limit_frames(self, size: int) -> None:
         pass
 
@@ -53,7 +60,8 @@ class World:
         self, key: PublicKey, on_open: Callable[[EncryptedStream], None], on_failed: Callable[[Exception], None]
     ) -> Callable[[], None]:
         self.dialled.append(key)
-        self.open = lambda: on_open(cast("EncryptedStream", Stream()))
+        self.stream = stream = Stream()
+        self.open = lambda: on_open(cast("EncryptedStream", stream))
         return lambda: None
 
     def _spawn(self, run: Callable[[], Any]) -> None:
@@ -192,3 +200,31 @@ def test_connection_that_nobody_needs_makes_room_for_one_that_is_needed() -> Non
     assert ask(world, 100, "192.0.2.1")[1] == []
     ask(world, 3, "192.0.2.2")
     assert world.dialled.count(PublicKey((3).to_bytes(32, "big"))) == 2
+
+
+def test_relay_that_answers_no_more_fails_who_waits_and_gets_a_new_connection_for_who_comes() -> None:
+    world = World()
+    waiting: list[str | None] = []
+    world.pair(waiting)
+    world.open()
+    world.carry()
+    on_stall = world.stream.on_stall
+    assert on_stall is not None
+    on_stall(True)
+    assert waiting == ["the relay does not answer any more"]
+    assert world.pool.is_down(RELAY)
+    world.pair([])
+    assert world.dialled == [RELAY, RELAY]
+    on_stall(False)
+    assert not world.pool.is_down(RELAY)
+
+
+def test_relay_under_a_stalled_stream_is_passed_over_until_the_stream_goes_on() -> None:
+    world = World()
+    world.pair([])
+    world.open()
+    world.pool.doubt(RELAY, True)
+    assert world.pool.is_down(RELAY)
+    assert world.stream.pings == 1
+    world.pool.doubt(RELAY, False)
+    assert not world.pool.is_down(RELAY)

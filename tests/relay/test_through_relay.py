@@ -6,6 +6,8 @@ Times are virtual seconds, with 15 ms on every link, as in the lab that the bars
 from __future__ import annotations
 
 import hashlib
+import random
+from contextlib import AsyncExitStack
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +17,12 @@ import trio
 from holepunch.relay.server import RelayServer
 from holepunch.udx.packet import DESTROY, HEADER_SIZE, header
 from holepunch.udx.values import Transmit
-from swarm import ConnectError, KeyPair, Reason, Swarm
+from holepunch.testing import Link, VirtualNetwork
+from swarm import DHT, ConnectError, KeyPair, Reason, Swarm
+from tests.sim.scene import echo, start_dht
 
 if TYPE_CHECKING:
-    from swarm import DHT, Connection
+    from swarm import Connection
     from swarm.dht.listener import Listener
     from tests.relay.conftest import World
 
@@ -218,6 +222,44 @@ async def test_upgraded_connection_outlives_the_relay(world: World) -> None:
         await relay.aclose()
         await dialled.send_all(b"still here")
         assert await accepted.receive_some() == b"still here"
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_swarm_whose_relay_vanishes_is_back_through_another_one_in_seconds(seed: int) -> None:
+    """Neither end is told; both have the same relays to choose from."""
+    async with VirtualNetwork(seed=seed) as network, trio.open_nursery() as nursery, AsyncExitStack() as stack:
+        bootstrap = await start_dht(network, nursery)
+        hosts = {}
+        for _ in range(2):
+            host = network.host()
+            node = DHT(bootstrap=bootstrap, host=host.addresses[0], network=host, ephemeral=False, firewalled=False)
+            hosts[(await (await stack.enter_async_context(node)).relay()).public_key] = host
+
+        async def swarm(seed: int) -> Swarm:
+            place = network.place("symmetric", link=Link(delay=0.015))
+            options = {"bootstrap": bootstrap, "network": place, "rng": random.Random(seed)}
+            return await stack.enter_async_context(Swarm(relay_through=list(hosts), **options))  # type: ignore[arg-type]
+
+        there, here = await swarm(seed), await swarm(-1 - seed)
+        nursery.start_soon(there.serve, echo)
+        await there.join(bytes(32), client=False).flushed()
+        here.join(bytes(32), server=False)
+        connection = await anext(here)
+        for _ in range(5):
+            await connection.send_frame(b"ping")
+            assert await connection.receive_frame() == b"ping"
+            await trio.sleep(1)
+        used = connection.path.relay
+        assert used is not None
+        hosts[used].sleep()
+        with trio.fail_after(10):
+            await connection.send_frame(b"lost")
+            again = await anext(here)
+            await again.send_frame(b"back")
+            assert await again.receive_frame() == b"back"
+        assert again.path.relay != used
+        hosts[used].wake()
+        nursery.cancel_scope.cancel()
 
 
 async def test_stream_that_ends_before_its_relay_says_that_it_is_paired_gives_the_relay_back(

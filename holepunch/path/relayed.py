@@ -60,7 +60,9 @@ class RelayedPath:
     def _on_event(self, event: Event) -> None:
         if self._stream_hears is not None:
             self._stream_hears(event)
-        if event is Event.CLOSED:
+        if event in (Event.STALLED, Event.REVIVED) and not self._upgrade.direct:
+            self._way.doubt(event is Event.STALLED)
+        elif event is Event.CLOSED:
             self._upgrade.close()
             self._raw.watch = None
             self._way.settle(None)
@@ -84,5 +86,5 @@ class RelayedPath:
             self._stream.follow_peer()
 
     def _on_lost(self) -> None:
-        if not self._upgrade.direct:
+        if not self._upgrade.survives():
             self._stream.destroy(RelayLost("the relay between this side and the peer went away"))

@@ -6,10 +6,11 @@ peer's; and the relay is let go only once traffic of both directions takes the d
 * the answer to a challenge that was sent there (`challenge`). Both sides challenge whatever the punch turns up, and
   whatever challenges them;
 * ordered data that continued the stream and decrypts: the next frame of a Node peer, which knows no challenges and
-  changes over on its own, at the latest its keep-alive after 5 s;
-* where this side's own punch was answered, a packet of the stream from there: Node's empty message.
+  changes over on its own, at the latest its keep-alive after 5 s.
 
-Node: hyperdht lib/relay-connection.js (confirmDirectUpgrade). There any packet is taken for a proof.
+Node: hyperdht lib/relay-connection.js (confirmDirectUpgrade). There any packet is taken for a proof, and the relay is
+let go at the second one, which may be before its next frame. A connection whose relay ends has nothing left to lose: it
+goes on where the own punch was answered by an (unproven) message of the stream, if it was.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ class _Candidate:
 
     __slots__ = ("nonce", "punched", "timers")
 
-    def __init__(self, nonce: bytes, punched: bool) -> None:
+    def __init__(self, nonce: bytes) -> None:
         self.nonce = nonce
-        self.punched = punched
+        self.punched = False
         """This side's own punch was answered from there."""
         self.timers: list[Cancel] = []
 
@@ -58,6 +59,7 @@ class Upgrade:
     """One relayed connection. Its owner tells it of all packets, before and after the stream takes them."""
 
     __slots__ = (
+        "_answered",
         "_candidates",
         "_challenges",
         "_core",
@@ -107,6 +109,8 @@ class Upgrade:
         self._on_done = on_done
         self._relay_route = core.route
         self._candidates: dict[Route, _Candidate] = {}
+        self._answered: Route | None = None
+        """The own punch, and then a message of the stream, came from there: a Node peer that has changed over."""
         self._mark: tuple[Route, int] | None = None
         """Data that continued the stream came from there; proven once more than so many bytes have decrypted."""
         self._received = 0
@@ -129,7 +133,7 @@ class Upgrade:
             return None
         candidate = self._candidates.get(route)
         if candidate is None and len(self._candidates) < MAX_CANDIDATES:
-            candidate = self._candidates[route] = _Candidate(self._rng.randbytes(NONCE), punched=False)
+            candidate = self._candidates[route] = _Candidate(self._rng.randbytes(NONCE))
             self._challenge(route, candidate)
             for delay in CHALLENGES[1:]:
                 again = partial(self._challenge_again, route, candidate)
@@ -153,8 +157,8 @@ class Upgrade:
         """A run of packets for the stream came in. True: it is dealt with, and not for the stream."""
         self._received = self._core.bytes_received
         flags = view[2]
-        if self.direct and route == self._relay_route and flags & DESTROY:
-            return True  # the relay ends; this connection no longer depends on it
+        if route == self._relay_route and flags & DESTROY:
+            return self.survives()
         if flags & MESSAGE and len(view) <= segment:
             return self._on_message(view[HEADER_SIZE:], route)
         return False
@@ -164,7 +168,7 @@ class Upgrade:
         if message is None:
             candidate = self._candidates.get(route)
             if candidate is not None and candidate.punched:
-                self._prove(route)
+                self._answered = route
             return not len(data)
         if message.is_answer:
             candidate = self._candidates.get(route)
@@ -191,6 +195,12 @@ class Upgrade:
             self._prove(self._mark[0])
 
     # -- changing over
+
+    def survives(self) -> bool:
+        """The relay has ended. Whether the connection goes on without it, on the direct path or what looks like it."""
+        if not self.direct and self._answered is not None:
+            self._prove(self._answered)
+        return self.direct
 
     def _prove(self, route: Route) -> None:
         if self.direct:

@@ -202,7 +202,13 @@ class Dial:
         if (answer.payload.firewall == Firewall.OPEN or not answer.reply.relayed) and not relaying.required:
             return
         through, server_began = agreed
-        self._way = RelayWay(relays, through.public_key, on_paired=self._on_paired, on_failed=self._on_relay_failed)
+        self._way = RelayWay(
+            relays,
+            through.public_key,
+            named_by=relaying.named_by(through.public_key, answer.reply.server_address.host),
+            on_paired=self._on_paired,
+            on_failed=self._on_relay_failed,
+        )
         self._note("relay", f"through {self._way.key.short}")
         self._way.start(through.token, not server_began, self.local_id)
 

@@ -155,7 +155,13 @@ class Incoming:
         else:
             self._local_id = self._environment.streams.open(self._on_traffic)
             environment = self._environment
-            self._wanted = want(self._listening.relaying, environment.relays, environment.rng, self.remote_public_key)
+            self._wanted = want(
+                self._listening.relaying,
+                environment.relays,
+                environment.rng,
+                self.remote_public_key,
+                payload.relay_through,
+            )
         hidden = self._listening.relaying.required
         own = None if hidden else self._environment.signaller.remote_address()
         self._reply = self._handshake.write(self._introduction(error, own).encode())
@@ -294,7 +300,13 @@ class Incoming:
         if agreed is None or relays is None or local_id is None or self._listening.relaying.forbidden:
             return
         through, is_initiator = agreed
-        self._way = RelayWay(relays, through.public_key, on_paired=self._on_paired, on_failed=self._on_relay_failed)
+        self._way = RelayWay(
+            relays,
+            through.public_key,
+            named_by=self._listening.relaying.named_by(through.public_key, self.arrival.client.host),
+            on_paired=self._on_paired,
+            on_failed=self._on_relay_failed,
+        )
         self._way.start(through.token, is_initiator, local_id)
 
     def _on_paired(self, route: tuple[Role, Address], remote_id: int) -> None:

@@ -50,17 +50,35 @@ class Relays(Protocol):
         is_initiator: bool,
         stream_id: int,
         on_paired: Callable[[str | None], None],
+        *,
+        named_by: str | None,
     ) -> Pairing:
-        """``on_paired``: None when it is done, or why it is not; within 15 s, and never before this has returned."""
+        """``on_paired``: None when it is done, or why it is not; within 15 s, and never before this has returned.
+        ``named_by``: the peer's host, if the relay is its choice and no own one."""
 
-    def is_down(self, key: PublicKey) -> bool:
+    def is_down(self, key: bytes) -> bool:
         """Whether this relay was lost, or could not be reached, a short time ago."""
 
+    def doubt(self, key: PublicKey, doubted: bool) -> None:
+        """A stream through this relay stalls, or does so no more."""
 
-def want(choice: RelayChoice, relays: Relays | None, rng: Random, peer: bytes) -> RelayThrough | None:
-    """What this side asks for in its handshake message."""
-    key = None if relays is None else choice.pick(rng, but=peer, is_down=relays.is_down)
-    return None if key is None else RelayThrough(key, rng.randbytes(TOKEN))
+
+def want(
+    choice: RelayChoice, relays: Relays | None, rng: Random, peer: bytes, theirs: RelayThrough | None = None
+) -> RelayThrough | None:
+    """What this side asks for in its handshake message.
+
+    ``theirs``: what the client asked for, on the side that answers, whose word counts. It joins the client in a relay
+    that both have, since the client may know of one that is down; and where its own are all down it leaves the choice
+    to the client.
+    """
+    if relays is None:
+        return None
+    prefer = None if theirs is None or relays.is_down(theirs.public_key) else theirs.public_key
+    key = choice.pick(rng, but=peer, is_down=relays.is_down, prefer=prefer)
+    if key is None or (prefer is not None and relays.is_down(key)):
+        return None
+    return RelayThrough(key, rng.randbytes(TOKEN))
 
 
 def agree(server: RelayThrough | None, client: RelayThrough | None) -> tuple[RelayThrough, bool] | None:
@@ -73,18 +91,32 @@ def agree(server: RelayThrough | None, client: RelayThrough | None) -> tuple[Rel
 class RelayWay:
     """Ends with one call of ``on_paired`` or ``on_failed``, unless `end` comes first."""
 
-    __slots__ = ("_on_failed", "_on_paired", "_pairing", "_relays", "ended", "key", "on_direct", "on_settled", "paired")
+    __slots__ = (
+        "_named_by",
+        "_on_failed",
+        "_on_paired",
+        "_pairing",
+        "_relays",
+        "ended",
+        "key",
+        "on_direct",
+        "on_settled",
+        "paired",
+    )
 
     def __init__(
         self,
         relays: Relays,
         key: bytes,
         *,
+        named_by: str | None,
         on_paired: Callable[[tuple[Role, Address], int], None],
         on_failed: Callable[[str], None],
     ) -> None:
-        """``on_paired`` gets the route, and the stream id, that packets for the peer go to."""
+        """``named_by``: see `Relays.pair`. ``on_paired`` gets the route, and the stream id, that packets for the peer
+        go to."""
         self.key = PublicKey(key)
+        self._named_by = named_by
         self._relays = relays
         self._on_paired = on_paired
         self._on_failed = on_failed
@@ -97,7 +129,9 @@ class RelayWay:
         """Set by whoever still punches: the stream took the path through this socket, or, None, is over."""
 
     def start(self, token: bytes, is_initiator: bool, stream_id: int) -> None:
-        self._pairing = self._relays.pair(self.key, token, is_initiator, stream_id, self._on_end)
+        self._pairing = self._relays.pair(
+            self.key, token, is_initiator, stream_id, self._on_end, named_by=self._named_by
+        )
 
     def _on_end(self, failure: str | None) -> None:
         if self.ended:
@@ -122,6 +156,10 @@ class RelayWay:
         """Be told when the relay is lost."""
         if self._pairing is not None:
             self._pairing.on_lost = on_lost
+
+    def doubt(self, doubted: bool) -> None:
+        """The stream stalls, or does so no more."""
+        self._relays.doubt(self.key, doubted)
 
     def offer(self, role: Role, address: Address) -> None:
         """The punch has found something while the stream goes through the relay."""

@@ -54,13 +54,23 @@ class RelayChoice:
         return RelayChoice.parse(keys, self.policy if policy is None else policy)
 
     def pick(
-        self, rng: Random, *, but: bytes = b"", is_down: Callable[[PublicKey], bool] = lambda _: False
+        self,
+        rng: Random,
+        *,
+        but: bytes = b"",
+        is_down: Callable[[PublicKey], bool] = lambda _: False,
+        prefer: bytes | None = None,
     ) -> PublicKey | None:
-        """One of the relays, if any may be used. ``but``: the peer, which cannot relay to itself. One that seems to be
-        down is only taken where all are."""
+        """One of the relays, if any may be used: ``prefer``, if it is one. ``but``: the peer, which cannot relay to
+        itself. One that seems to be down is only taken where all are."""
         keys = [key for key in self.keys if key != but]
-        keys = [key for key in keys if not is_down(key)] or keys
+        keys = [key for key in keys if key == prefer] or [key for key in keys if not is_down(key)] or keys
         return keys[rng.randrange(0, len(keys))] if keys and self.policy != "forbid" else None
+
+    def named_by(self, key: bytes, host: str) -> str | None:
+        """Who is to answer for a connection to this relay: None for this side, which has it configured, else the peer's
+        ``host``."""
+        return None if key in self.keys else host
 
     @property
     def required(self) -> bool:

@@ -39,8 +39,11 @@ DOWN: Final = 60.0
 """Seconds that a relay counts as down after it was lost, or could not be reached."""
 MAX_DOWN: Final = 64
 """Relays that are remembered for it: peers name them, too."""
-MAX_RELAYS: Final = 32
-"""Connections to relays at a time: any peer may name one more."""
+MAX_NAMED: Final = 24
+"""Connections at a time to relays that peers named. Those to the own, configured ones do not count: however many relays
+strangers name, the own one is there for everyone else."""
+MAX_PER_HOST: Final = 4
+"""Of these, named by peers of one host."""
 KEPT: Final = 30.0
 """Seconds that a connection to a relay is kept after its last use, for the next peer."""
 
@@ -98,11 +101,13 @@ class Pairing:
 class RelayConnection:
     """The connection to one relay, from before it is open."""
 
-    __slots__ = ("_client", "_pairings", "_pool", "_pump", "_stop_dial", "_stop_kept", "_stream", "key")
+    __slots__ = ("_client", "_pairings", "_pool", "_pump", "_stop_dial", "_stop_kept", "_stream", "key", "named_by")
 
-    def __init__(self, pool: RelayPool, key: PublicKey) -> None:
+    def __init__(self, pool: RelayPool, key: PublicKey, named_by: str | None) -> None:
         self._pool = pool
         self.key = key
+        self.named_by = named_by
+        """The host of the peer that named it first; None: it is an own one."""
         self._pairings: dict[tuple[bytes, bool], Pairing] = {}
         self._stream: EncryptedStream | None = None
         self._client: RelayClient | None = None
@@ -116,6 +121,11 @@ class RelayConnection:
     @property
     def route(self) -> Route | None:
         return None if self._stream is None else self._stream.route
+
+    @property
+    def idle(self) -> bool:
+        """Nobody needs it now; it is only kept for the next peer."""
+        return not self._pairings
 
     def add(self, token: bytes, is_initiator: bool, stream_id: int, on_paired: Callable[[str | None], None]) -> Pairing:
         pairing = Pairing(self, token, is_initiator, stream_id, on_paired)
@@ -166,14 +176,33 @@ class RelayConnection:
     def _on_open(self, stream: EncryptedStream) -> None:
         self._stream = stream
         self._pool.set_up(self.key)
+        stream.on_stall = self._on_stall
         self._pump = FramePump(stream)
         self._client = RelayClient(self._pump.mux, self._pool.public_key, self._on_closed)
         self._pool.spawn(self._pump.run)
         for pairing in list(self._pairings.values()):
             self._request(pairing)
 
+    def _on_stall(self, stalled: bool) -> None:
+        """Nothing has got through for about 3 s: whoever comes now gets a connection of his own, and who waits is told.
+        Streams that were paired notice by themselves."""
+        if not stalled:
+            self._pool.set_up(self.key)
+            return
+        if self._pool.holds(self):
+            self._pool.set_down(self.key)
+            self._pool.forget(self)
+        for pairing in [pairing for pairing in self._pairings.values() if not pairing.paired]:
+            self.end(pairing)
+            pairing.on_paired("the relay does not answer any more")
+
+    def ping(self) -> None:
+        """Find out whether it still is there: else `_on_stall` follows."""
+        if self._stream is not None:
+            self._stream.ping()
+
     def _on_closed(self) -> None:
-        if self._pairings:
+        if self._pairings and self._pool.holds(self):
             self._pool.set_down(self.key)
         self.refuse("the relay ended the connection, or is none")
         if self._pump is not None:
@@ -231,20 +260,39 @@ class RelayPool:
         is_initiator: bool,
         stream_id: int,
         on_paired: Callable[[str | None], None],
+        *,
+        named_by: str | None = None,
     ) -> Pairing:
         """Be paired with the peer that knows ``token``. ``on_paired(None)`` says that it is done, a text why not; never
-        before this has returned."""
+        before this has returned. ``named_by``: the peer's host, if the relay is its choice and no own one."""
         connection = self._connections.get(key)
         if connection is None:
-            connection = RelayConnection(self, key)
-            if key == self.public_key or len(self._connections) >= MAX_RELAYS:
+            connection = RelayConnection(self, key, named_by)
+            if key == self.public_key or not self._has_room(named_by):
                 self.schedule.after(0, partial(connection.refuse, "no connection to this relay"))
             else:
                 self._connections[key] = connection
                 connection.start()
+        elif named_by is None:
+            connection.named_by = None
         return connection.add(token, is_initiator, stream_id, on_paired)
 
-    def is_down(self, key: PublicKey) -> bool:
+    def _has_room(self, named_by: str | None) -> bool:
+        """For one more connection. Idle ones that stand in the way are closed, the oldest first."""
+        if named_by is None:
+            return True
+        named = [connection for connection in self._connections.values() if connection.named_by is not None]
+        same = [connection for connection in named if connection.named_by == named_by]
+        for group, limit in ((same, MAX_PER_HOST), (named, MAX_NAMED)):
+            if len(group) >= limit:
+                idle = next((connection for connection in group if connection.idle), None)
+                if idle is None:
+                    return False
+                idle.close()
+                return True
+        return True
+
+    def is_down(self, key: bytes) -> bool:
         return self._down.get(key, -math.inf) > self.schedule.now
 
     def set_down(self, key: PublicKey) -> None:
@@ -256,6 +304,21 @@ class RelayPool:
     def set_up(self, key: PublicKey) -> None:
         self._down.pop(key, None)
 
+    def doubt(self, key: PublicKey, doubted: bool) -> None:
+        """A stream through it stalls, or does so no more. It may be the peer's fault, but the next one had better take
+        another relay, if there is one."""
+        if not doubted:
+            self.set_up(key)
+            return
+        self.set_down(key)
+        connection = self._connections.get(key)
+        if connection is not None:
+            connection.ping()
+
+    def holds(self, connection: RelayConnection) -> bool:
+        """Whether it is the one that the next pairing would get."""
+        return self._connections.get(connection.key) is connection
+
     def forget(self, connection: RelayConnection) -> None:
-        if self._connections.get(connection.key) is connection:
+        if self.holds(connection):
             del self._connections[connection.key]

@@ -48,6 +48,9 @@ def connection_over(
         connection.agree_on_controls()
         connection.tags = frozenset(greeting.tags)
 
+    if established.relay is not None:
+        connection.relay = established.relay.key  # the peer's header may be there already, and the path is told then
+
     def opened() -> None:
         connection.on_open = connection.on_close = None
         on_open(connection)
@@ -58,8 +61,13 @@ def connection_over(
         connection.on_open = opened
         connection.on_close = lambda: on_failed(connection.cause)
         connection.start()
-    if established.relay is not None and not connection.is_closed:
-        RelayedPath(endpoint, connection, established, established.relay, environment.rng)
+    if established.relay is not None:
+        if connection.is_closed:
+            # it ended before there was anyone to let the relay go, and whoever still punches for it
+            established.relay.settle(None)
+            established.relay.end()
+        else:
+            RelayedPath(endpoint, connection, established, established.relay, environment.rng)
     return connection
 
 

@@ -260,17 +260,42 @@ def test_peer_that_changes_over_on_its_own_is_followed_when_its_data_decrypts(wo
     assert world.b.directs == [world.b.route]
 
 
-def test_empty_message_is_a_proof_only_where_the_own_punch_was_answered(world: World) -> None:
+NOTICE = header(MESSAGE, 1, 1 << 20, 1, 1)
+"""What a Node peer sends when it has changed over; anyone who knows the stream's number can."""
+
+
+def test_message_proves_nothing_even_where_the_own_punch_was_answered(world: World) -> None:
     opened(world)
     world.direct_works = False
-    notice = header(MESSAGE, 1, 1 << 20, 1, 1)
-    world.deliver(world.a, notice, world.a.route, 0)
-    world.run(0.1)
-    assert not world.a.directs
     world.a.upgrade.offer(world.a.route)
-    world.deliver(world.a, notice, world.a.route, 0)
+    world.deliver(world.a, NOTICE, world.a.route, 0)
+    world.run(10)
+    assert not world.a.directs
+    assert world.a.core.route == RELAY
+
+
+def test_node_peer_that_lets_the_relay_go_early_is_followed_to_where_its_message_came_from(world: World) -> None:
+    opened(world)
+    world.a.upgrade.offer(world.a.route)
+    world.b.upgrade.close()  # answers no challenges
+    world.deliver(world.a, NOTICE, world.a.route, 0)
     world.run(0.1)
+    world.relay_works = False
+    world.deliver(world.a, header(DESTROY, 1, 0, 1 << 20, 0), RELAY, 0)
+    world.run(0.1)
+    assert not world.a.closed
     assert world.a.directs == [world.a.route]
+
+
+def test_relay_that_ends_leaves_no_way_to_where_the_own_punch_was_not_answered(world: World) -> None:
+    opened(world)
+    world.direct_works = False
+    world.deliver(world.a, NOTICE, world.a.route, 0)
+    world.run(0.1)
+    world.deliver(world.a, header(DESTROY, 1, 0, 1 << 20, 0), RELAY, 0)
+    world.run(0.1)
+    assert world.a.closed
+    assert not world.a.directs
 
 
 def test_answer_from_elsewhere_proves_nothing(world: World) -> None:

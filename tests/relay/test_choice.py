@@ -6,6 +6,8 @@ import random
 
 import pytest
 
+from holepunch.punch.messages import RelayThrough
+from holepunch.punch.relaying import want
 from holepunch.relay.choice import NO_RELAY, RelayChoice
 from swarm import KeyPair, PublicKey, Swarm
 
@@ -43,6 +45,34 @@ def test_relay_that_is_down_is_picked_only_where_all_are() -> None:
     rng = random.Random(1)
     assert {choice.pick(rng, is_down=lambda key: key == KEYS[0]) for _ in range(50)} == set(KEYS[1:])
     assert {choice.pick(rng, is_down=lambda key: True) for _ in range(50)} == set(KEYS)
+
+
+class Down:
+    """Relays of which some are down."""
+
+    def __init__(self, *keys: bytes) -> None:
+        self.is_down = keys.__contains__
+
+
+def answers(choice: RelayChoice, theirs: PublicKey, *down: PublicKey) -> set[bytes | None]:
+    """The relays that a server may name to a client that names ``theirs``."""
+    named = [
+        want(choice, Down(*down), random.Random(seed), b"peer", RelayThrough(theirs, bytes(32)))  # type: ignore[arg-type]
+        for seed in range(30)
+    ]
+    return {None if one is None else one.public_key for one in named}
+
+
+def test_server_joins_the_client_in_a_relay_that_both_have() -> None:
+    assert answers(RelayChoice.parse(KEYS), KEYS[1]) == {KEYS[1]}
+    assert answers(RelayChoice.parse(KEYS[:2]), KEYS[2]) == set(KEYS[:2])
+    assert answers(RelayChoice.parse(KEYS), KEYS[1], KEYS[1]) == {KEYS[0], KEYS[2]}
+
+
+def test_server_whose_relays_are_all_down_leaves_the_choice_to_a_client_whose_is_not() -> None:
+    assert answers(RelayChoice.parse(KEYS[:2]), KEYS[2], *KEYS[:2]) == {None}
+    assert answers(RelayChoice.parse(KEYS[:2]), KEYS[2], *KEYS) == set(KEYS[:2])
+    assert answers(RelayChoice.parse(KEYS[:2], "forbid"), KEYS[1]) == {None}
 
 
 def test_what_is_said_for_one_connection_replaces_the_rest() -> None:

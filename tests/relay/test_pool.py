@@ -11,7 +11,7 @@ from holepunch.core import Schedule
 from holepunch.keys import PublicKey
 from holepunch.relay.client import RelayClient
 from holepunch.relay.messages import PAIR, PROTOCOL, Pair
-from holepunch.relay.pool import PAIRING_TIMEOUT, RelayPool
+from holepunch.relay.pool import MAX_NAMED, MAX_PER_HOST, PAIRING_TIMEOUT, RelayPool
 from holepunch.relay.protomux import Protomux
 
 if TYPE_CHECKING:
@@ -30,6 +30,13 @@ class Stream:
 
     route = (0, Address("192.88.99.1", 1000))
 
+    def __init__(self) -> None:
+        self.on_stall: Callable[[bool], None] | None = None
+        self.pings = 0
+
+    def ping(self) -> None:
+        self.pings += 1
+
     def limit_frames(self, size: int) -> None:
         pass
 
@@ -41,6 +48,7 @@ class World:
         self.schedule = Schedule()
         self.pool = RelayPool(self._connect, self._spawn, self.schedule, OWN)
         self.open: Callable[[], None]
+        self.dialled: list[PublicKey] = []
         self.relay = Protomux()
         self.asked: list[Pair] = []
         self.channel = self.relay.create(PROTOCOL, OWN, receivers=[lambda body: self.asked.append(Pair.decode(body))])
@@ -51,7 +59,9 @@ class World:
     def _connect(
         self, key: PublicKey, on_open: Callable[[EncryptedStream], None], on_failed: Callable[[Exception], None]
     ) -> Callable[[], None]:
-        self.open = lambda: on_open(cast("EncryptedStream", Stream()))
+        self.dialled.append(key)
+        self.stream = stream = Stream()
+        self.open = lambda: on_open(cast("EncryptedStream", stream))
         return lambda: None
 
     def _spawn(self, run: Callable[[], Any]) -> None:
@@ -145,3 +155,76 @@ def test_client_refuses_to_ask_twice() -> None:
     client.pair(True, TOKEN, 1, lambda _: None)
     with pytest.raises(ValueError, match="waits for its peer"):
         client.pair(True, TOKEN, 2, lambda _: None)
+
+
+REFUSED = ["no connection to this relay"]
+
+
+def ask(world: World, number: int, named_by: str | None) -> tuple[Any, list[str | None]]:
+    """For a pairing through the relay of this number."""
+    outcomes: list[str | None] = []
+    key = PublicKey(number.to_bytes(32, "big"))
+    pairing = world.pool.pair(key, TOKEN, True, 7, outcomes.append, named_by=named_by)
+    world.schedule.advance(world.schedule.now)
+    return pairing, outcomes
+
+
+def test_own_relay_is_connected_to_however_many_relays_strangers_name() -> None:
+    world = World()
+    refused = [ask(world, number, f"192.0.2.{number}")[1] for number in range(1, MAX_NAMED + 10)]
+    assert refused.count(REFUSED) == 9
+    assert ask(world, 1000, None)[1] == []
+    assert len(world.dialled) == MAX_NAMED + 1
+
+
+def test_own_relay_that_a_stranger_named_first_does_not_count_as_a_strangers() -> None:
+    world = World()
+    for number in range(1, MAX_PER_HOST + 1):
+        ask(world, number, "192.0.2.1")
+    assert ask(world, 50, "192.0.2.1")[1] == REFUSED
+    world.pool.pair(PublicKey((1).to_bytes(32, "big")), b"other".ljust(32), True, 8, lambda _: None)
+    assert ask(world, 50, "192.0.2.1")[1] == []
+
+
+def test_one_host_names_a_few_relays_at_a_time() -> None:
+    world = World()
+    outcomes = [ask(world, number, "192.0.2.1")[1] for number in range(1, MAX_PER_HOST + 2)]
+    assert outcomes == [[]] * MAX_PER_HOST + [REFUSED]
+    assert ask(world, 100, "192.0.2.2")[1] == []
+
+
+def test_connection_that_nobody_needs_makes_room_for_one_that_is_needed() -> None:
+    world = World()
+    pairings = [ask(world, number, "192.0.2.1")[0] for number in range(1, MAX_PER_HOST + 1)]
+    pairings[2].end()
+    assert ask(world, 100, "192.0.2.1")[1] == []
+    ask(world, 3, "192.0.2.2")
+    assert world.dialled.count(PublicKey((3).to_bytes(32, "big"))) == 2
+
+
+def test_relay_that_answers_no_more_fails_who_waits_and_gets_a_new_connection_for_who_comes() -> None:
+    world = World()
+    waiting: list[str | None] = []
+    world.pair(waiting)
+    world.open()
+    world.carry()
+    on_stall = world.stream.on_stall
+    assert on_stall is not None
+    on_stall(True)
+    assert waiting == ["the relay does not answer any more"]
+    assert world.pool.is_down(RELAY)
+    world.pair([])
+    assert world.dialled == [RELAY, RELAY]
+    on_stall(False)
+    assert not world.pool.is_down(RELAY)
+
+
+def test_relay_under_a_stalled_stream_is_passed_over_until_the_stream_goes_on() -> None:
+    world = World()
+    world.pair([])
+    world.open()
+    world.pool.doubt(RELAY, True)
+    assert world.pool.is_down(RELAY)
+    assert world.stream.pings == 1
+    world.pool.doubt(RELAY, False)
+    assert not world.pool.is_down(RELAY)

@@ -6,16 +6,23 @@ Times are virtual seconds, with 15 ms on every link, as in the lab that the bars
 from __future__ import annotations
 
 import hashlib
+import random
+from contextlib import AsyncExitStack
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
-from swarm import ConnectError, KeyPair, Reason, Swarm
+from holepunch.relay.server import RelayServer
+from holepunch.udx.packet import DESTROY, HEADER_SIZE, header
+from holepunch.udx.values import Transmit
+from holepunch.testing import Link, VirtualNetwork
+from swarm import DHT, ConnectError, KeyPair, Reason, Swarm
+from tests.sim.scene import echo, start_dht
 
 if TYPE_CHECKING:
-    from swarm import DHT, Connection
+    from swarm import Connection
     from swarm.dht.listener import Listener
     from tests.relay.conftest import World
 
@@ -155,6 +162,20 @@ async def test_relay_that_is_not_there_is_named_in_the_error(world: World) -> No
         assert "no relay" in {stage.name for stage in error.value.attempt.stages}
 
 
+async def test_server_whose_relay_is_down_takes_the_clients(world: World) -> None:
+    async with world.relay() as dead, world.relay() as alive:
+        async with world.node("symmetric") as alice, world.node("symmetric") as bob:
+            await trio.sleep(SETTLED)
+            listener = await bob.listen(relay_through=dead.public_key)
+            world.hosts[0].sleep()
+            with pytest.raises(ConnectError):
+                await alice.connect(listener.public_key, relay_through=alive.public_key)
+            dialled, _, took = await meet(alice, listener, relay_through=alive.public_key)
+            assert dialled.path.relay == alive.public_key
+            assert took < 0.7
+            world.hosts[0].wake()
+
+
 async def test_direct_path_wins_where_it_is_as_fast_and_the_relay_is_given_back(world: World) -> None:
     async with world.relay() as relay, world.node("home") as alice, world.node("home") as bob:
         await trio.sleep(SETTLED)
@@ -201,6 +222,68 @@ async def test_upgraded_connection_outlives_the_relay(world: World) -> None:
         await relay.aclose()
         await dialled.send_all(b"still here")
         assert await accepted.receive_some() == b"still here"
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_swarm_whose_relay_vanishes_is_back_through_another_one_in_seconds(seed: int) -> None:
+    """Neither end is told; both have the same relays to choose from."""
+    async with VirtualNetwork(seed=seed) as network, trio.open_nursery() as nursery, AsyncExitStack() as stack:
+        bootstrap = await start_dht(network, nursery)
+        hosts = {}
+        for _ in range(2):
+            host = network.host()
+            node = DHT(bootstrap=bootstrap, host=host.addresses[0], network=host, ephemeral=False, firewalled=False)
+            hosts[(await (await stack.enter_async_context(node)).relay()).public_key] = host
+
+        async def swarm(seed: int) -> Swarm:
+            place = network.place("symmetric", link=Link(delay=0.015))
+            options = {"bootstrap": bootstrap, "network": place, "rng": random.Random(seed)}
+            return await stack.enter_async_context(Swarm(relay_through=list(hosts), **options))  # type: ignore[arg-type]
+
+        there, here = await swarm(seed), await swarm(-1 - seed)
+        nursery.start_soon(there.serve, echo)
+        await there.join(bytes(32), client=False).flushed()
+        here.join(bytes(32), server=False)
+        connection = await anext(here)
+        for _ in range(5):
+            await connection.send_frame(b"ping")
+            assert await connection.receive_frame() == b"ping"
+            await trio.sleep(1)
+        used = connection.path.relay
+        assert used is not None
+        hosts[used].sleep()
+        with trio.fail_after(10):
+            await connection.send_frame(b"lost")
+            again = await anext(here)
+            await again.send_frame(b"back")
+            assert await again.receive_frame() == b"back"
+        assert again.path.relay != used
+        hosts[used].wake()
+        nursery.cancel_scope.cancel()
+
+
+async def test_stream_that_ends_before_its_relay_says_that_it_is_paired_gives_the_relay_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    match = RelayServer._match
+
+    def end_and_match(server: RelayServer, pairing: Any) -> None:
+        for request in pairing.waiting.values():
+            route = request.session.route()
+            end = header(DESTROY, request.remote_id, 1 << 20, 0, 0)
+            server._legs.transmit(Transmit(*route, [end], HEADER_SIZE))
+        match(server, pairing)
+
+    async with world.relay() as relay, world.node("symmetric") as alice, world.node("symmetric") as bob:
+        await trio.sleep(SETTLED)
+        listener = await bob.listen()
+        monkeypatch.setattr(RelayServer, "_match", end_and_match)
+        with pytest.raises(ConnectError):
+            await alice.connect(listener.public_key, relay_through=relay.public_key)
+        await trio.sleep(60)
+        stats = relay.stats()
+        assert stats.pairings_matched == 1
+        assert (stats.links, stats.sessions) == (0, 0)
 
 
 async def test_swarm_whose_relay_dies_takes_the_next_one(world: World) -> None:

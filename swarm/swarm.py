@@ -272,8 +272,8 @@ class Swarm:
         `connect` to it. (A topic joined as server does the same while it is joined.)
 
         True once the key is announced; False when the swarm is suspended: then it is as soon as it comes back. Raises
-        `BootstrapError` when no bootstrap node answers, and ``ValueError`` when `DHT.listen` took the key. Cancelled: it
-        goes on, nobody is told.
+        `BootstrapError` when no bootstrap node answers, and ``ValueError`` when `DHT.listen` took the key. Cancelled:
+        it goes on, nobody is told.
         """
         self._turn()
         self._check_own_key()

@@ -43,7 +43,7 @@ def test_reference_has_every_method(of: type) -> None:
 # -- docstrings ------------------------------------------------------------------------------------------------------
 
 RAISE_NOTHING_OF_THEIR_OWN = {
-    *("suspend", "settled", "check_firewall"),  # of a node
+    *("suspend", "settled", "part", "check_firewall"),  # of a node
     *("leave", "aclose"),  # of what it made
     *("send_all", "send_eof", "receive_frame", "wait_send_all_might_not_block"),  # what every use of a stream may raise
 }

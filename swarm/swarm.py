@@ -21,7 +21,7 @@ from swarm.dht.dht import DHT
 from swarm.dht.listener import decide
 from swarm.discovery import Discovery
 from swarm.driver import Driver
-from swarm.eventstream import EventStreams
+from swarm.eventstream import EventStream, EventStreams
 from swarm.membership import Membership
 from swarm.policy.context import MAX_PARALLEL, MAX_PEERS, Limits
 from swarm.policy.policy import Policy
@@ -30,7 +30,7 @@ from swarm.state import State
 from swarm.topic import Topic
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from holepunch.core import Random
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from holepunch.udp import Network
     from swarm.connection import Connection
     from swarm.nat import Nat
-    from swarm.policy.events import Event
     from swarm.policy.peers import PeerInfo
     from swarm.stats import Stats
 
@@ -375,10 +374,10 @@ class Swarm:
     def stats(self) -> Stats:
         return self._running().stats()
 
-    def events(self) -> AsyncIterator[Event]:
-        """What happens from now on, as frozen values (`swarm.policy.events`). Several tasks may listen, each to all.
+    def events(self) -> EventStream:
+        """What happens from now on, as frozen values (`swarm.policy.events`): ``async for event in swarm.events()``.
 
-        A listener that falls 1024 events behind loses the newest.
+        Several tasks may listen, each to all. See `EventStream` for one that falls behind.
         """
         self._running()
         return self._events.listen()

@@ -81,7 +81,6 @@ async def test_topics_joined_and_left_later_are_told(pair: tuple[Swarm, Swarm]) 
     assert (a.topics, b.topics) == ((ROOM,), (ROOM,))
     found = await anext(events)
     assert found == PeerFound(PublicKey(server.public_key), ROOM)
-    await events.aclose()  # type: ignore[attr-defined]
     server.join(CELLAR)
     client.join(ATTIC)
     client.join(CELLAR)

@@ -5,6 +5,7 @@ A thin shell: what is decided is in `swarm.policy`, what is done about it in `sw
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 from contextlib import AsyncExitStack
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from swarm.stats import Stats
 
 __all__ = ["Swarm"]
+
+logger = logging.getLogger(__name__)
 
 FAREWELL = 1.0
 """Seconds at the end of the block for unannouncing."""
@@ -254,6 +257,7 @@ class Swarm:
         if server:
             self._check_own_key()
         session = self._turn().join(parsed, server=server, client=client, limit=limit)
+        logger.info("join topic=%s server=%s client=%s", self._driver.on_network(parsed), server, client)
         if client:
             self._driver.recall(parsed)
         return Discovery(self, session)

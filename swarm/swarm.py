@@ -319,7 +319,8 @@ class Swarm:
     async def flush(self) -> bool:
         """Wait until every topic was refreshed and every peer known by then was tried once. It promises no connection.
 
-        False when the swarm is suspended meanwhile. Raises `BootstrapError` when no bootstrap node answers.
+        False when a topic could not be refreshed, or the swarm is suspended meanwhile. Raises `BootstrapError` when no
+        bootstrap node answers.
         """
         policy = self._turn()
         return await self._flushed(policy.flush)

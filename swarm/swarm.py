@@ -130,7 +130,7 @@ class Swarm:
         self._events = EventStreams()
         self._state = None if state is None else State(state)
         self._waiters = Waiters("swarm")
-        membership = Membership(identity.public_key, secret)
+        membership = Membership(identity.public_key, secret, self._rng.randbytes(32))
         self._driver = Driver(
             self.dht, identity, self._ask, self._arrivals.put, self._events.emit, membership, self._state
         )

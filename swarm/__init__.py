@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from swarm.errors import BootstrapError as BootstrapError
     from swarm.errors import NotAMember as NotAMember
     from swarm.errors import StorageError as StorageError
+    from swarm.eventstream import EventStream as EventStream
     from swarm.messages import MessageChannel as MessageChannel
     from swarm.nat import Nat as Nat
     from swarm.nat import Witness as Witness
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from swarm.policy.events import ConnectionOpened as ConnectionOpened
     from swarm.policy.events import DialFailed as DialFailed
     from swarm.policy.events import DialStarted as DialStarted
+    from swarm.policy.events import EventsMissed as EventsMissed
     from swarm.policy.events import PeerBanned as PeerBanned
     from swarm.policy.events import PeerFound as PeerFound
     from swarm.policy.events import RefreshFailed as RefreshFailed
@@ -64,10 +66,11 @@ _NAMES = {
     "swarm.dht.dht": "DHT",
     "swarm.discovery": "Discovery",
     "swarm.errors": "BootstrapError NotAMember StorageError",
+    "swarm.eventstream": "EventStream",
     "swarm.messages": "MessageChannel",
     "swarm.nat": "Nat Witness",
     "swarm.policy.events": "BanLifted ConnectionClosed ConnectionOpened DialFailed DialStarted "
-    "PeerBanned PeerFound RefreshFailed TopicRefreshed",
+    "EventsMissed PeerBanned PeerFound RefreshFailed TopicRefreshed",
     "swarm.policy.peers": "PeerInfo",
     "swarm.stats": "NodeStats Stats",
     "swarm.swarm": "Swarm",

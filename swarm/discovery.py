@@ -37,7 +37,8 @@ class Discovery:
         return self._session.client
 
     async def flushed(self) -> bool:
-        """Return once the topic is announced (server) and was looked up (client): True; False when it was left before.
+        """Return once the topic is announced (server) and was looked up (client): True. False when the DHT could not be
+        asked, which is tried again by itself, or the topic was left before.
 
         It says nothing about connections. Raises `BootstrapError` when no bootstrap node answers. Cancelled: it goes
         on, nobody is told.

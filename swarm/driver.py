@@ -14,7 +14,7 @@ from holepunch.errors import Attempt, ConnectError, Reason
 from holepunch.keys import PublicKey
 from swarm.dht.events import Event as NodeEvent
 from swarm.errors import NotAMember
-from swarm.policy.events import ConnectionOpened, DialFailed, PeerFound
+from swarm.policy.events import ConnectionOpened, DialFailed, PeerBanned, PeerFound
 from swarm.sharing import Sharing
 
 if TYPE_CHECKING:
@@ -215,11 +215,16 @@ class Driver:
     def ask(self, question: int, public_key: PublicKey, topics: Sequence[Topic]) -> None:
         self._ask(partial(self.policy.answer, question), public_key, topics)
 
+    def refused(self, public_key: PublicKey, obstacle: str) -> None:
+        # that somebody was banned is said when it happens; how often it knocks since is its own choice
+        level = logging.DEBUG if obstacle == "banned" else logging.INFO
+        logger.log(level, "refused key=%s because=%r", public_key.short, obstacle)
+
     def topics_changed(self) -> None:
         self._sharing.topics_changed()
 
     def emit(self, event: Event) -> None:
-        logger.debug("event %s", event)
+        logger.log(logging.INFO if isinstance(event, PeerBanned) else logging.DEBUG, "event %s", event)
         if isinstance(event, PeerFound):
             self._sharing.peer_found(event.public_key)
         if self._state is not None:
@@ -231,7 +236,7 @@ class Driver:
     def recall(self, topic: Topic) -> None:
         """Dial who was met under a topic before. Its first look-up is on its way."""
         if self._state is not None:
-            for public_key, relays in self._state.peers_of(self._membership.on_network(topic)):
+            for public_key, relays in self._state.peers_of(self.on_network(topic)):
                 self.policy.remember(topic, public_key, relays)
 
     def _remember(self, state: State, event: Event) -> None:
@@ -240,7 +245,7 @@ class Driver:
                 if self.policy.connection(key) is not None:
                     relays = self._dht.node.signaller.cached_relays(key)
                     peer = self.policy.peers[key]
-                    topics = [self._membership.on_network(topic) for topic in peer.topics]
+                    topics = [self.on_network(topic) for topic in peer.topics]
                     state.met(topics, key, relays or peer.relay_addresses)
             case DialFailed(public_key=key, will_retry=False, error=error):
                 if error.reason is Reason.PEER_NOT_FOUND and self._dht.online:
@@ -299,6 +304,10 @@ class Driver:
 
     # -- topics ------------------------------------------------------------------------------------------------------
 
+    def on_network(self, topic: Topic) -> Topic:
+        """What the DHT is asked for; not the topic itself where there is a secret."""
+        return self._membership.on_network(topic)
+
     def lookup(
         self,
         topic: Topic,
@@ -307,7 +316,7 @@ class Driver:
         on_found: OnFound,
         on_end: Callable[[bool], None],
     ) -> TopicSearch:
-        target = self._membership.on_network(topic)
+        target = self.on_network(topic)
         operations = self._dht.node.operations
         query: Query | Announcement
         if withdraw:
@@ -326,7 +335,7 @@ class Driver:
     ) -> TopicSearch:
         # who is there is looked up while the own key is still being announced
         announcement = self._dht.node.operations.announce(
-            self._membership.on_network(topic),
+            self.on_network(topic),
             self._key_pair,
             None,
             lambda stored: on_end(bool(stored.nodes)),
@@ -344,7 +353,7 @@ class Driver:
         return search
 
     def unannounce(self, topic: Topic, nodes: Sequence[Address], on_end: Callable[[], None]) -> None:
-        target = self._membership.on_network(topic)
+        target = self.on_network(topic)
         self._dht.node.operations.unannounce(target, self._key_pair, lambda stored: on_end(), nodes=nodes)
 
 

@@ -44,4 +44,9 @@ class NotAMember(SwarmError):
 
 
 class StorageError(SwarmError):
-    """The DHT refused to store a value, or too few nodes took it."""
+    """No node of the DHT took a value. ``errors`` are the codes of those that refused it: see
+    `swarm.dht.messages.PutError`."""
+
+    def __init__(self, message: str, errors: Sequence[int] = ()) -> None:
+        self.errors = tuple(errors)
+        super().__init__(message)

@@ -23,6 +23,8 @@ __all__ = ["MAX_SHOWN", "Membership", "check_secret"]
 
 MAX_SHOWN = 256
 """Topics that a peer is shown, and tags that are taken from one: 4 KiB. With more, those joined last are not shared."""
+FEWEST_TAGS = 4
+"""Shown to any peer: those of fewer topics are made up to it, more to the next power of two."""
 _COST = 1 << 14
 """scrypt's n: 16 MiB and some 40 ms for each guess at a secret that was chosen too short."""
 
@@ -30,11 +32,13 @@ _COST = 1 << 14
 class Membership:
     """One swarm's. ``topics`` gives the joined topics, those that a peer is known to be in first."""
 
-    def __init__(self, public_key: PublicKey, secret: bytes | None) -> None:
-        """Raises as `check_secret` does."""
+    def __init__(self, public_key: PublicKey, secret: bytes | None, padding: bytes = b"") -> None:
+        """``padding``: 32 random bytes, from which tags are made that stand for no topic; without, the number of topics
+        shows. Raises as `check_secret` does."""
         if secret is not None:
             check_secret(secret)
         self._public_key = public_key
+        self._padding = padding
         self._key = None if secret is None else _stretch(bytes(secret))
         self.topics: Callable[[PublicKey], Sequence[Topic]] = lambda public_key: ()
 
@@ -56,14 +60,12 @@ class Membership:
         topics = list(self.topics(peer)[:MAX_SHOWN])
         if theirs is not None:
             topics.sort(key=lambda topic: self._tag(topic, peer, self._public_key, ephemeral) not in theirs.tags)
-        tags = (self._tag(topic, self._public_key, peer, ephemeral) for topic in topics[:MAX_TAGS])
-        return Greeting(tuple(tags), self.closed)
+        return Greeting(tuple(self._padded(topics[:MAX_TAGS], peer, ephemeral)), self.closed)
 
     def shown(self, session: Session) -> bytes:
         """Every topic of this side, as the tags of one connection."""
         peer = session.remote_public_key
-        topics = self.topics(peer)[:MAX_SHOWN]
-        return b"".join(self._tag(topic, self._public_key, peer, session.ephemeral) for topic in topics)
+        return b"".join(self._padded(self.topics(peer)[:MAX_SHOWN], peer, session.ephemeral))
 
     def shared(self, peer: PublicKey, ephemeral: bytes, tags: Collection[bytes]) -> tuple[Topic, ...]:
         """Those of the own topics that a peer has shown in a handshake, or on its connection since."""
@@ -71,6 +73,16 @@ class Membership:
             return ()
         topics = self.topics(peer)[:MAX_SHOWN]
         return tuple(topic for topic in topics if self._tag(topic, peer, self._public_key, ephemeral) in tags)
+
+    def _padded(self, topics: Sequence[Topic], peer: PublicKey, ephemeral: bytes) -> list[bytes]:
+        """The tags of topics among others, so many in all that only the order of magnitude shows."""
+        tags = [self._tag(topic, self._public_key, peer, ephemeral) for topic in topics]
+        if self._padding:
+            size = max(FEWEST_TAGS, 1 << max(len(tags) - 1, 0).bit_length())
+            for number in range(len(tags), size):
+                names = number.to_bytes(2, "big") + peer + ephemeral
+                tags.append(hashlib.blake2b(names, key=self._padding, digest_size=TAG_SIZE).digest())
+        return sorted(tags)  # tags are random to who does not know the topic, and so is their order
 
     def _tag(self, topic: Topic, sender: bytes, receiver: bytes, ephemeral: bytes) -> bytes:
         names = sender + receiver + ephemeral

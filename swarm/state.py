@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 
 NODES_FILE = "nodes.msgpack"
 PEERS_FILE = "peers.msgpack"
-UNREADABLE = ".unreadable"
-"""Behind the name of a file that was set aside."""
+UNREADABLE = (".unreadable", *(f".unreadable.{number}" for number in range(2, 10)))
+"""Behind the name of a file that was set aside: the first that is free, else the last, so that there are never more."""
 ABANDONED = 60.0
 """Seconds after which a file that was being written is one whose writer is gone."""
 
@@ -150,7 +150,8 @@ class State:
         return value
 
     def _set_aside(self, file: Path, error: DecodeError) -> None:
-        aside = file.with_name(file.name + UNREADABLE)
+        names = [file.with_name(file.name + suffix) for suffix in UNREADABLE]
+        aside = next((name for name in names if not name.exists()), names[-1])
         try:
             os.replace(file, aside)
         except OSError as problem:

@@ -5,6 +5,7 @@ A thin shell: what is decided is in `swarm.policy`, what is done about it in `sw
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 from contextlib import AsyncExitStack
@@ -21,7 +22,7 @@ from swarm.dht.dht import DHT
 from swarm.dht.listener import decide, takes_topics
 from swarm.discovery import Discovery
 from swarm.driver import Driver
-from swarm.eventstream import EventStreams
+from swarm.eventstream import EventStream, EventStreams
 from swarm.membership import Membership, check_secret
 from swarm.policy.context import MAX_PARALLEL, MAX_PEERS, Limits
 from swarm.policy.policy import Policy
@@ -30,7 +31,7 @@ from swarm.state import State
 from swarm.topic import Topic
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from holepunch.address import Address
@@ -40,11 +41,12 @@ if TYPE_CHECKING:
     from holepunch.udp import Network
     from swarm.connection import Connection
     from swarm.nat import Nat
-    from swarm.policy.events import Event
     from swarm.policy.peers import PeerInfo
     from swarm.stats import Stats
 
 __all__ = ["Swarm"]
+
+logger = logging.getLogger(__name__)
 
 
 @final
@@ -123,7 +125,7 @@ class Swarm:
         if isinstance(identity, str | os.PathLike):  # after all that may be refused: a file is made only for a swarm
             self.dht.default_key_pair = KeyPair.load_or_create(identity)
         self._key_pair = self.dht.default_key_pair
-        membership = Membership(self.public_key, secret)
+        membership = Membership(self.public_key, secret, self._rng.randbytes(32))
         self._driver = Driver(
             self.dht, self._key_pair, self._ask, self._arrivals.put, self._events.emit, membership, self._state
         )
@@ -256,6 +258,7 @@ class Swarm:
         if server:
             self._check_own_key()
         session = self._turn().join(parsed, server=server, client=client, limit=limit)
+        logger.info("join topic=%s server=%s client=%s", self._driver.on_network(parsed), server, client)
         if client:
             self._driver.recall(parsed)
         return Discovery(self, session)
@@ -321,8 +324,8 @@ class Swarm:
     async def flush(self) -> bool:
         """Wait until every topic was refreshed and every peer known by then was tried once. It promises no connection.
 
-        False when the swarm is suspended meanwhile. Raises `BootstrapError` when no bootstrap node answers. Cancelled:
-        it goes on, nobody is told.
+        False when a topic could not be refreshed, or the swarm is suspended meanwhile. Raises `BootstrapError` when no
+        bootstrap node answers. Cancelled: it goes on, nobody is told.
         """
         policy = self._turn()
         return await self._flushed(policy.flush)
@@ -388,10 +391,10 @@ class Swarm:
     def stats(self) -> Stats:
         return self._running().stats()
 
-    def events(self) -> AsyncIterator[Event]:
-        """What happens from now on, as frozen values (`swarm.policy.events`). Several tasks may listen, each to all.
+    def events(self) -> EventStream:
+        """What happens from now on, as frozen values (`swarm.policy.events`): ``async for event in swarm.events()``.
 
-        A listener that falls 1024 events behind loses the newest.
+        Several tasks may listen, each to all. See `EventStream` for one that falls behind.
         """
         self._turn()
         return self._events.listen()

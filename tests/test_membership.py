@@ -81,6 +81,35 @@ def test_only_so_many_topics_are_shown() -> None:
     assert len(alice.shown(a)) == MAX_SHOWN * 16
 
 
+def padded(pair: KeyPair, *topics: Topic) -> Membership:
+    membership = Membership(pair.public_key, None, bytes(32))
+    membership.topics = lambda public_key: topics
+    return membership
+
+
+@pytest.mark.parametrize(("joined", "told"), [(0, 4), (1, 4), (4, 4), (5, 8), (8, 8), (9, 16), (16, 16), (40, 16)])
+def test_number_of_topics_shows_by_its_order_of_magnitude_only(joined: int, told: int) -> None:
+    alice = padded(ALICE, *(Topic.from_name(str(n)) for n in range(joined)))
+    session, _ = sessions()
+    tags = alice.greet(BOB.public_key, session.ephemeral, None).tags
+    assert len(set(tags)) == len(tags) == told
+    shown = len(alice.shown(session)) // 16
+    assert shown == (told if joined <= 16 else 64)
+
+
+def test_tags_that_stand_for_no_topic_look_like_the_others() -> None:
+    a, b = sessions()
+    for topics in ((), (ONE,), (ONE, TWO, THREE)):
+        alice = padded(ALICE, *topics)
+        tags = alice.greet(BOB.public_key, a.ephemeral, None).tags
+        assert tags == tuple(sorted(tags)), "the order would tell them apart"
+        assert set(shared(member(BOB, ONE, TWO, THREE), b, tags)) == set(topics)
+        again = alice.greet(BOB.public_key, sessions(40)[0].ephemeral, None).tags
+        assert not {*tags} & {*again}, "they would be the same in each handshake"
+        other = Membership(ALICE.public_key, None, bytes(31) + b"\1")
+        assert not {*tags} & {*other.greet(BOB.public_key, a.ephemeral, None).tags}
+
+
 def test_secret_salts_the_topics() -> None:
     open_one, closed, other = (member(ALICE, ONE, secret=secret) for secret in (None, b"ours", b"theirs"))
     assert open_one.on_network(ONE) == ONE

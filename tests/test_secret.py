@@ -106,7 +106,6 @@ async def test_outsider_that_dials_hears_nothing_and_is_banned(world: World, sec
                 assert event.public_key == eve.public_key
                 assert "secret" in event.reason
                 break
-        await events.aclose()  # type: ignore[attr-defined]
         with pytest.raises(ConnectError):
             await eve.connect(alice.public_key)
         await no_connection(alice)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
+from holepunch.keys import hash32
+from holepunch.punch.messages import NoisePayload
 from holepunch.testing import VirtualNetwork
-from swarm import Connection, PeerFound, PublicKey, Swarm, Topic
+from swarm import Connection, KeyPair, PeerFound, PublicKey, Swarm, Topic
+from swarm.membership import Membership
 from swarm.testing import Testnet
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 pytestmark = pytest.mark.virtual_time
 
-ROOM, CELLAR, ATTIC = (Topic.from_name(name) for name in ("room", "cellar", "attic"))
+ROOM, CELLAR, ATTIC, STABLE = (Topic.from_name(name) for name in ("room", "cellar", "attic", "stable"))
+SERVER, CLIENT = KeyPair.from_seed(bytes(32)), KeyPair.from_seed(bytes(31) + b"\1")
 
 
 @pytest.fixture
@@ -59,16 +64,79 @@ async def test_both_ends_know_the_topics_they_share_from_the_start(pair: tuple[S
     assert server.peers[client.public_key].topics == (ROOM,)
 
 
-async def test_topic_that_the_other_has_not_joined_stays_unknown(pair: tuple[Swarm, Swarm]) -> None:
-    server, client = pair
-    server.join(ROOM, client=False)
-    await server.flush()
-    client.join(CELLAR, server=False, client=True)
-    a, b = await connect(server, client)
-    await trio.sleep(5)
-    assert a.topics == b.topics == ()
-    for known in (*a.tags, *b.tags):
-        assert known not in {bytes(ROOM)[:16], bytes(CELLAR)[:16]}
+class Said:
+    """Everything that the client of a test tells the server of itself, decrypted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.payloads: list[bytes] = []
+        self.controls: list[bytes] = []
+        encode, send = NoisePayload.encode, Connection.send_control
+
+        def encode_and_note(payload: NoisePayload) -> bytes:
+            self.payloads.append(encode(payload))
+            return self.payloads[-1]
+
+        def send_and_note(connection: Connection, data: bytes) -> bool:
+            if connection.is_initiator:
+                self.controls.append(data)
+            return send(connection, data)
+
+        monkeypatch.setattr(NoisePayload, "encode", encode_and_note)
+        monkeypatch.setattr(Connection, "send_control", send_and_note)
+
+    @property
+    def greeting(self) -> tuple[bytes, ...]:
+        """Of its first message: the rest of that is about addresses."""
+        greeting = NoisePayload.decode(self.payloads[0]).greeting
+        assert greeting is not None
+        return greeting.tags
+
+    @property
+    def shown(self) -> set[bytes]:
+        """On the connection."""
+        (frame,) = self.controls
+        return {frame[at : at + 16] for at in range(1, len(frame), 16)}
+
+
+async def said_by_client(topics: Sequence[Topic], monkeypatch: pytest.MonkeyPatch) -> Said:
+    """What a client in these topics says to a server that it dials and that is in another one."""
+    async with (
+        VirtualNetwork(seed=1) as network,
+        Testnet(3, internet=network) as net,
+        Swarm(SERVER, bootstrap=net.bootstrap, network=network.host()) as server,
+        Swarm(CLIENT, bootstrap=net.bootstrap, network=network.host()) as client,
+    ):
+        server.join(ROOM, client=False)
+        await server.flush()
+        for topic in topics:
+            client.join(topic, server=False)
+        await client.flush()
+        with monkeypatch.context() as patch:
+            said = Said(patch)
+            a, b = await connect(server, client)
+            await trio.sleep(5)
+        assert a.topics == b.topics == ()
+        knowing = Membership(SERVER.public_key, None)
+        knowing.topics = lambda key: topics
+        for tags in (said.greeting, said.shown, a.tags):
+            found = knowing.shared(CLIENT.public_key, b.session.ephemeral, tags)
+            assert set(found) == set(topics), "who is in them, too, is told"
+    return said
+
+
+async def test_topic_that_the_other_has_not_joined_stays_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_none, in_one, again, in_three = [
+        await said_by_client(topics, monkeypatch) for topics in ((), (CELLAR,), (CELLAR,), (CELLAR, ATTIC, STABLE))
+    ]
+    for said in (in_one, again, in_three):
+        assert len(said.greeting) == len(in_none.greeting), "the length tells"
+        assert len(said.shown) == len(in_none.shown), "the length tells"
+        for topic in (CELLAR, ATTIC, STABLE):
+            for derived in (topic, hash32(topic), sha256(topic).digest(), hash32(CLIENT.public_key, topic)):
+                for part in (*said.payloads, *said.controls):
+                    assert not any(derived[at : at + 4] in part for at in range(29)), "a part of it is told"
+    for one, other in ((in_one, again), (in_one, in_three), (in_none, in_one)):
+        assert not {*one.greeting, *one.shown} & {*other.greeting, *other.shown}, "the same in two handshakes"
 
 
 async def test_topics_joined_and_left_later_are_told(pair: tuple[Swarm, Swarm]) -> None:
@@ -81,7 +149,6 @@ async def test_topics_joined_and_left_later_are_told(pair: tuple[Swarm, Swarm]) 
     assert (a.topics, b.topics) == ((ROOM,), (ROOM,))
     found = await anext(events)
     assert found == PeerFound(PublicKey(server.public_key), ROOM)
-    await events.aclose()  # type: ignore[attr-defined]
     server.join(CELLAR)
     client.join(ATTIC)
     client.join(CELLAR)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import random
-import signal
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
 from holepunch.address import Address
 from swarm import KeyPair, Swarm, Topic
-from swarm.remembered import decode_nodes
 from swarm.state import NODES_FILE, PEERS_FILE, State, replace
 
 if TYPE_CHECKING:
@@ -63,6 +61,14 @@ async def test_bad_file_is_set_aside_with_a_warning_and_nothing_else_is_lost(
     assert State(tmp_path).load() == NODES
 
 
+def test_file_that_was_set_aside_is_not_replaced_by_the_next_one_and_there_are_only_so_many(tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / PEERS_FILE).write_bytes(b"bad file %d" % number)
+        State(tmp_path).load()
+    kept = sorted(file.read_bytes() for file in tmp_path.iterdir())
+    assert kept == sorted(b"bad file %d" % number for number in (*range(8), 11))
+
+
 async def test_directory_that_cannot_be_written_is_said_once_and_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -100,25 +106,70 @@ def test_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == [NODES_FILE]
 
 
-WRITER = """
-import itertools, sys
+KILLER = '''
+"""Kills writers of the state in a directory at random moments, and reads after each what the next start would."""
+import os, random, resource, signal, sys, time
 from pathlib import Path
+
 from holepunch.address import Address
-from swarm.remembered import encode_nodes
-from swarm.state import NODES_FILE, replace
-for port in itertools.count(1):
-    replace(Path(sys.argv[1]) / NODES_FILE, encode_nodes([Address("10.0.0.1", port % 65535 + 1)] * 64))
-    print(port, flush=True)
-"""
+from swarm import KeyPair, Topic
+from swarm.remembered import MAX_PEERS, MAX_TOPICS, Peers
+from swarm.state import PEERS_FILE, State, replace
+
+directory, how, kills, seed = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+rng = random.Random(seed)
+file = directory / PEERS_FILE
+topic = Topic(bytes(32))
 
 
-def test_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
-    for _ in range(10):
-        with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE) as writer:
-            assert writer.stdout is not None
-            for _ in range(random.randrange(1, 40)):
-                written = int(writer.stdout.readline())
-            writer.send_signal(signal.SIGKILL)
-            written = max([written, *map(int, writer.stdout.read().split())])
-        (port,) = {address.port for address in decode_nodes((tmp_path / NODES_FILE).read_bytes())}
-        assert port - 1 in (written, written + 1)
+def contents(number):
+    """Some 120 KB in which every peer has the same relay, by which the version is known."""
+    peers = Peers()
+    relays = [Address("88.99.3.1", number)] * 4
+    for topic in range(MAX_TOPICS // 2):
+        for peer in range(MAX_PEERS if topic else 4):
+            peers.met(topic.to_bytes(32, "big"), peer.to_bytes(32, "big"), relays)
+    return peers.encode()
+
+
+versions = {number: contents(number) for number in (1, 2)}
+replace(file, versions[1])
+for _ in range(kills):
+    cut, pause = rng.randrange(len(versions[1])), rng.random() * 0.02
+    started, start = os.pipe()
+    child = os.fork()
+    if child == 0:
+        if how == "in the middle":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (cut, cut))
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # the system ends the process at that byte
+        os.write(start, b".")
+        while True:
+            for number in (2, 1):
+                replace(file, versions[number])
+    os.read(started, 1)
+    os.close(started)
+    os.close(start)
+    if how == "at random":
+        time.sleep(pause)
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == (signal.SIGKILL if how == "at random" else signal.SIGXFSZ), status
+    state = State(directory)
+    state.load()
+    known = {relays for _, relays in state.peers_of(bytes(32))}
+    assert known in ({(Address("88.99.3.1", 1),) * 4}, {(Address("88.99.3.1", 2),) * 4}), known
+    assert file.read_bytes() in versions.values()
+'''
+
+
+@pytest.mark.parametrize(("how", "kills"), [("in the middle", 30), ("at random", 40)])
+async def test_writer_killed_at_any_moment_leaves_a_whole_file_and_the_next_swarm_starts(
+    tmp_path: Path, how: str, kills: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    killer = [sys.executable, "-c", KILLER, str(tmp_path), how, str(kills), str(random.randrange(1 << 32))]
+    done = await trio.run_process(killer, capture_stderr=True, check=False)
+    assert done.returncode == 0, f"{killer[-1]}: {done.stderr.decode()}"
+    async with Swarm(bootstrap=[], host="127.0.0.1", state=tmp_path) as swarm:
+        swarm.join(Topic(bytes(32)), server=False)
+        assert len(swarm.peers) == 4
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

@@ -251,7 +251,6 @@ async def test_refused_peer_hears_nothing_and_is_banned(world: World) -> None:
             if isinstance(event, PeerBanned):
                 assert event.public_key == client.public_key
                 break
-        await events.aclose()  # type: ignore[attr-defined]
 
 
 async def test_allow_that_fails_is_silence_without_a_ban(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -283,7 +282,6 @@ async def test_events_tell_of_dials_and_connections(world: World) -> None:
                 assert isinstance(event.error, ConnectError)
                 break
         assert seen == [DialStarted, ConnectionOpened, ConnectionClosed, DialStarted, DialFailed]
-        await events.aclose()  # type: ignore[attr-defined]
 
 
 async def test_ban_lasts_as_long_as_was_said_however_quiet_it_was_before(world: World) -> None:

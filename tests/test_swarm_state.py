@@ -102,7 +102,6 @@ async def test_peers_of_a_topic_are_dialled_before_the_first_lookup_answers(worl
             assert [type(event) for event in seen] == [PeerFound, DialStarted]
             assert trio.current_time() == started
             await meet(bob, alice)
-            await events.aclose()  # type: ignore[attr-defined]
 
 
 async def test_announcing_only_dials_nobody_of_before(world: World, tmp_path: Path) -> None:

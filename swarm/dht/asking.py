@@ -122,9 +122,13 @@ class AskingBlock(NodeBlock):
         stored: Stored = await self._ask(lambda done: self._hyper.operations.mutable_put(pair, data, number, done))
         key = pair.public_key
         if not stored.nodes and PutError.SEQ_REUSED in stored.errors:
-            raise StorageError(f"another value of {key} is stored under the sequence number {seq}: use a higher one")
+            raise StorageError(
+                f"another value of {key} is stored under the sequence number {seq}: use a higher one", stored.errors
+            )
         if not stored.nodes and PutError.SEQ_TOO_LOW in stored.errors:
-            raise StorageError(f"a value of {key} with a higher sequence number than {seq} is stored: use one above it")
+            raise StorageError(
+                f"a value of {key} with a higher sequence number than {seq} is stored: use one above it", stored.errors
+            )
         return _stored(stored, f"the value of {key} with the sequence number {seq}")
 
     async def mutable_get(
@@ -176,5 +180,5 @@ def _check_element(element: bytes) -> bytes:
 def _stored(stored: Stored, what: str) -> Stored:
     """Raises `StorageError` for what was stored nowhere."""
     if not stored.nodes:
-        raise StorageError(f"no node stored {what}; {stored.replies} answered the search")
+        raise StorageError(f"no node stored {what}; {stored.replies} answered the search", stored.errors)
     return stored

@@ -107,7 +107,7 @@ class Dialling:
             on_stage=_log_stage,
         )
         attempt = self._dial.attempt
-        logger.debug("dial.started attempt=%s key=%s relays=%d", attempt.id, public_key.short, len(relays))
+        logger.info("dial.started attempt=%s key=%s relays=%d", attempt.id, public_key.short, len(relays))
         self._dial.start()
 
     @property
@@ -134,7 +134,7 @@ class Dialling:
 
     def _on_confirmed(self, connection: Connection) -> None:
         self._handed_out = True
-        logger.debug(
+        logger.info(
             "dial.complete attempt=%s key=%s path=%s address=%s seconds=%.3f",
             self.attempt.id,
             connection.remote_public_key.short,
@@ -152,7 +152,7 @@ class Dialling:
         self._on_no_path(error)
 
     def _on_no_path(self, error: ConnectError) -> None:
-        logger.debug(
+        logger.info(
             "dial.failed attempt=%s key=%s reason=%s gave_up=%s seconds=%.3f",
             error.attempt.id,
             error.attempt.remote_public_key.hex()[:8],

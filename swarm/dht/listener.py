@@ -99,11 +99,19 @@ class Listening:
     def _ask(self, question: accept.Question) -> None:
         assert self._admit is not None
         membership, greeting = self._membership, question.payload.greeting
+        attempt, key = _attempt(question.ephemeral), question.remote_public_key
+        logger.debug("accept.asked attempt=%s key=%s address=%s", attempt, key.short, question.client)
         if membership is not None and membership.closed and (greeting is None or not greeting.proves):
-            self._core.answer(question.id, False)
-            self._on_outsider(question.remote_public_key, "the peer has no secret", False)
+            self._answer(question, False)
+            self._on_outsider(key, "the peer has no secret", False)
         else:
-            self._admit(question.remote_public_key, partial(self._core.answer, question.id), self._topics_of(question))
+            self._admit(key, partial(self._answer, question), self._topics_of(question))
+
+    def _answer(self, question: accept.Question, allowed: bool) -> None:
+        if not allowed:
+            attempt, key = _attempt(question.ephemeral), question.remote_public_key
+            logger.debug("accept.refused attempt=%s key=%s", attempt, key.short)
+        self._core.answer(question.id, allowed)
 
     def _topics_of(self, question: accept.Question) -> Sequence[Topic]:
         greeting = question.payload.greeting
@@ -112,26 +120,37 @@ class Listening:
         return self._membership.shared(question.remote_public_key, question.ephemeral, greeting.tags)
 
     def _on_path(self, established: Established) -> None:
-        logger.debug(
-            "accept.started key=%s address=%s", established.session.remote_public_key.short, established.address
+        session = established.session
+        attempt = _attempt(session.ephemeral)
+        logger.info(
+            "accept.started attempt=%s key=%s address=%s",
+            attempt,
+            session.remote_public_key.short,
+            established.address,
         )
         connection_over(
             self._endpoint,
             self._environment,
             established,
-            self._on_confirmed,
-            partial(self._on_unconfirmed, established.session.remote_public_key),
+            partial(self._on_confirmed, attempt),
+            partial(self._on_unconfirmed, attempt, session.remote_public_key),
             self._membership,
         )
 
-    def _on_confirmed(self, connection: Connection) -> None:
-        logger.debug("accept.complete key=%s path=%s", connection.remote_public_key.short, connection.path.kind)
+    def _on_confirmed(self, attempt: str, connection: Connection) -> None:
+        key, kind = connection.remote_public_key.short, connection.path.kind
+        logger.info("accept.complete attempt=%s key=%s path=%s", attempt, key, kind)
         self._on_open(connection)
 
-    def _on_unconfirmed(self, public_key: PublicKey, cause: BaseException | None) -> None:
-        logger.debug("accept.failed key=%s cause=%s", public_key.short, cause)
+    def _on_unconfirmed(self, attempt: str, public_key: PublicKey, cause: BaseException | None) -> None:
+        logger.info("accept.failed attempt=%s key=%s cause=%s", attempt, public_key.short, cause)
         if isinstance(cause, NotAMember):
             self._on_outsider(public_key, str(cause), True)
+
+
+def _attempt(ephemeral: bytes) -> str:
+    """What one handshake is called in the log, from its first message on."""
+    return ephemeral.hex()[:8]
 
 
 class Listener:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from holepunch.errors import Reason
+from holepunch.keys import PublicKey
 from swarm.policy.context import EXPECTED
 from swarm.policy.duplicates import keeps_new
 from swarm.policy.gate import Gate, Verdict
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from swarm.topic import Topic
 
 __all__ = ["Acceptor"]
+
+_OBSTACLES = {Verdict.REFUSED: "not allowed", Verdict.UNANSWERED: "no answer whether it is allowed"}
 
 
 class Acceptor:
@@ -50,13 +53,16 @@ class Acceptor:
 
     def _judge(self, public_key: bytes, decide: Callable[[bool], None], topics: Sequence[Topic]) -> None:
         def judge(verdict: Verdict) -> None:
-            allowed = verdict is Verdict.ALLOWED and self._may_enter(public_key)
-            self._context.counters.refused += not allowed
-            if allowed:
+            obstacle = before or _OBSTACLES.get(verdict) or self._obstacle(public_key)
+            if obstacle is None:
                 self._context.expect(public_key)
-            decide(allowed)
+            else:
+                self._context.counters.refused += 1
+                self._context.effects.refused(PublicKey(public_key), obstacle)
+            decide(obstacle is None)
 
-        if not self._may_enter(public_key):
+        before = self._obstacle(public_key)
+        if before is not None:
             self._context.soon(lambda: judge(Verdict.REFUSED))
         elif not self._gate.enabled:
             self._context.soon(lambda: judge(Verdict.ALLOWED))
@@ -90,8 +96,9 @@ class Acceptor:
 
     def accepted(self, id: int, public_key: bytes, messages: Messages) -> None:
         """See `Policy.accepted`."""
-        if not self._may_enter(public_key):
-            self._refuse(id, Reason.REFUSED if self._context.running else Reason.SUSPENDED)
+        obstacle = self._obstacle(public_key)
+        if obstacle is not None:
+            self._refuse(id, public_key, Reason.REFUSED if self._context.running else Reason.SUSPENDED, obstacle)
             return
         self._context.expected.pop(public_key, None)
         link = Link(id, self._book.add(public_key), False, State.OPEN, messages)
@@ -99,7 +106,7 @@ class Acceptor:
         if existing is None:
             self._open(link, [])
         elif existing.is_initiator and not self._context.limits.room_to_accept(self._links.servers):
-            self._refuse(id, Reason.REFUSED)
+            self._refuse(id, public_key, Reason.REFUSED, "max_server_connections")
         elif existing.state is State.PENDING:
             self._open(link, self._dialler.withdraw(existing, Reason.DUPLICATE_CONNECTION))
         elif keeps_new(self._context.own_key, public_key, *existing.messages()):
@@ -111,28 +118,33 @@ class Acceptor:
 
     def promote(self, rival: Link, waiters: list[Waiter]) -> bool:
         """The dial that a connection was parked behind has failed. False: it cannot take its place."""
-        if self._may_enter(rival.peer.public_key):
+        obstacle = self._obstacle(rival.peer.public_key)
+        if obstacle is None:
             self._open(rival, waiters)
             return True
-        self._refuse(rival.id, Reason.REFUSED)
+        self._refuse(rival.id, rival.peer.public_key, Reason.REFUSED, obstacle)
         return False
 
-    def _may_enter(self, public_key: bytes) -> bool:
+    def _obstacle(self, public_key: bytes) -> str | None:
+        """Why this peer may not come in now. None: it may."""
         peer = self._book.get(public_key)
-        return (
-            self._context.running
-            and public_key != self._context.own_key
-            and not (peer is not None and peer.banned)
-            and (public_key in self._links or self._has_room(peer))
-        )
+        if not self._context.running:
+            return "suspended"
+        if public_key == self._context.own_key:
+            return "the own key"
+        if peer is not None and peer.banned:
+            return "banned"
+        return None if public_key in self._links else self._limit(peer)
 
-    def _has_room(self, peer: PeerInfo | None) -> bool:
-        if not self._context.limits.room_to_accept(self._links.servers):
-            return False
-        spare = self._context.limits.max_peers - len(self._links)
-        if spare == 0 and self._dispensable() is not None:
-            return True
-        return spare > 0 or (peer is not None and peer.explicit)
+    def _limit(self, peer: PeerInfo | None) -> str | None:
+        """The limit that one more connection would exceed."""
+        limits = self._context.limits
+        if not limits.room_to_accept(self._links.servers):
+            return "max_server_connections"
+        spare = limits.max_peers - len(self._links)
+        if spare > 0 or (peer is not None and peer.explicit) or (spare == 0 and self._dispensable() is not None):
+            return None
+        return "max_peers"
 
     def _dispensable(self) -> Link | None:
         """The latest dial in progress that nobody asked for: a connection that is there is worth more than it."""
@@ -176,6 +188,7 @@ class Acceptor:
             self._context.effects.close(older.id, Reason.DUPLICATE_CONNECTION)
         self._links.add_rival(dial, rival)
 
-    def _refuse(self, id: int, reason: Reason) -> None:
+    def _refuse(self, id: int, public_key: bytes, reason: Reason, obstacle: str) -> None:
         self._context.counters.refused += 1
+        self._context.effects.refused(PublicKey(public_key), obstacle)
         self._context.effects.close(id, reason)

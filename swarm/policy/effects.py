@@ -87,6 +87,9 @@ class Effects(Protocol):
     def ask(self, question: int, public_key: PublicKey, topics: Sequence[Topic]) -> None:
         """Ask the application whether it allows this peer. Ends in `Policy.answer`, or counts as unanswered."""
 
+    def refused(self, public_key: PublicKey, obstacle: str) -> None:
+        """A peer that came in was turned away: banned, a limit, not allowed. For the log."""
+
     def topics_changed(self) -> None:
         """A topic was joined or left."""
 

@@ -17,6 +17,7 @@ __all__ = [
     "DialFailed",
     "DialStarted",
     "Event",
+    "EventsMissed",
     "PeerBanned",
     "PeerFound",
     "RefreshFailed",
@@ -98,6 +99,13 @@ class RefreshFailed:
     """Seconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class EventsMissed:
+    """So many events were lost here, because this listener was too far behind. Each listener has its own."""
+
+    count: int
+
+
 Event = (
     PeerFound
     | DialStarted
@@ -108,4 +116,5 @@ Event = (
     | BanLifted
     | TopicRefreshed
     | RefreshFailed
+    | EventsMissed
 )

@@ -293,21 +293,39 @@ class Policy:
     # -- the whole -----------------------------------------------------------------------------------------------------
 
     def flush(self, on_done: Callable[[bool], None]) -> None:
-        """True once every topic was refreshed, and every peer known by then was tried once or the limits let no more
-        be tried. It promises no connection. False when the swarm is suspended or closed before."""
-        self._after_all((r.flushed for r in self._topics.values() if r.sessions), lambda: self._flush_dials(on_done))
+        """After every topic was refreshed, and every peer known by then was tried once or the limits let no more be
+        tried. It promises no connection. False: a topic could not be refreshed, which is tried again by itself, or the
+        swarm was suspended or closed before."""
+        failed: list[Rendezvous] = []
 
-    def _flush_dials(self, on_done: Callable[[bool], None]) -> None:
+        def refreshing(topic: Rendezvous) -> Callable[[Callable[[], None]], None]:
+            def begin(then: Callable[[], None]) -> None:
+                def ended(ok: bool) -> None:
+                    if not ok:
+                        failed.append(topic)
+                    then()
+
+                topic.flushed(ended)
+
+            return begin
+
+        self._after_all(
+            [refreshing(topic) for topic in self._topics.values() if topic.sessions],
+            lambda: self._flush_dials(on_done, failed),
+        )
+
+    def _flush_dials(self, on_done: Callable[[bool], None], failed: Sequence[Rendezvous]) -> None:
         if not self._context.running:
             on_done(False)
             return
+        refreshed = not any(topic.sessions for topic in failed)  # one that was left meanwhile did not fail
         keys = [peer.public_key for peer in self._dialler.queue]
         keys += [link.peer.public_key for link in self._links.dialling.values()]
         if keys:
-            self._dialler.flushes.add(keys, on_done)
+            self._dialler.flushes.add(keys, lambda tried: on_done(tried and refreshed))
             self._dialler.run()
         else:
-            on_done(True)
+            on_done(refreshed)
 
     def network_changed(self) -> None:
         """Interfaces changed, or the network is back: find out which connections are dead, and announce anew."""
@@ -354,14 +372,14 @@ class Policy:
         topics = list(self._topics.values())
         self._after_all((r.suspend if suspending else r.leave for r in topics), on_done)
 
-    def _after_all(self, begins: Iterable[Callable[[Callable[..., None]], None]], on_done: Callable[[], None]) -> None:
+    def _after_all(self, begins: Iterable[Callable[[Callable[[], None]], None]], on_done: Callable[[], None]) -> None:
         """Begin each, and call back when the last has called back."""
         begins = list(begins)
         left = len(begins)
         if not left:
             self._context.soon(on_done)
 
-        def one_done(*_: bool) -> None:
+        def one_done() -> None:
             nonlocal left
             left -= 1
             if not left:

@@ -146,4 +146,3 @@ async def test_topic_is_announced_anew_from_where_the_machine_has_moved() -> Non
                 async for event in events:
                     if isinstance(event, TopicRefreshed):
                         break
-            await events.aclose()  # type: ignore[attr-defined]

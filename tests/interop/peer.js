@@ -225,8 +225,21 @@ const commands = {
     return { value: found && found.value.toString('hex') }
   },
 
+  // Nodes' refusals are in their replies, which mutablePut keeps to itself.
   async mutablePut({ value, seq }) {
-    await dht.mutablePut(keyPair, Buffer.from(value, 'hex'), { seq })
+    const errors = new Set()
+    const request = dht.request
+    dht.request = async (...args) => {
+      const reply = await request.apply(dht, args)
+      if (reply.error) errors.add(reply.error)
+      return reply
+    }
+    try {
+      await dht.mutablePut(keyPair, Buffer.from(value, 'hex'), { seq })
+    } finally {
+      dht.request = request
+    }
+    return { errors: [...errors] }
   },
 
   async mutableGet({ key }) {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from holepunch.udp.system import SendTier, SystemNetwork
-from swarm import KeyPair, Swarm
+from swarm import KeyPair, StorageError, Swarm
 
 if TYPE_CHECKING:
     from swarm import Connection
@@ -174,8 +174,12 @@ class Peer:
         value = await self._swarm.dht.immutable_get(bytes.fromhex(target))
         return {"value": value and value.hex()}
 
-    async def mutable_put(self, value: str, seq: int) -> None:
-        await self._swarm.dht.mutable_put(self._key_pair, bytes.fromhex(value), seq=seq)
+    async def mutable_put(self, value: str, seq: int) -> dict[str, Any]:
+        try:
+            errors = (await self._swarm.dht.mutable_put(self._key_pair, bytes.fromhex(value), seq=seq)).errors
+        except StorageError as error:
+            errors = error.errors
+        return {"errors": [*dict.fromkeys(errors)]}
 
     async def mutable_get(self, key: str) -> dict[str, Any]:
         found = await self._swarm.dht.mutable_get(bytes.fromhex(key))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from swarm.dht.messages import PutError
 from tests.interop.ends import End, transfer_both_ways
 
 if TYPE_CHECKING:
@@ -59,5 +60,18 @@ async def test_stored_values_are_found(start: Start, sides: tuple[str, str]) -> 
         target = (await writer.call("immutable_put", value=value))["target"]
         assert (await reader.call("immutable_get", target=target))["value"] == value
         for seq, text in enumerate((b"first", b"second"), 1):
-            await writer.call("mutable_put", value=text.hex(), seq=seq)
+            assert (await writer.call("mutable_put", value=text.hex(), seq=seq))["errors"] == []
             assert await reader.call("mutable_get", key=writer.key) == {"value": text.hex(), "seq": seq}
+
+
+async def test_version_that_is_not_newer_is_refused_with_its_code(start: Start, sides: tuple[str, str]) -> None:
+    with trio.fail_after(60):
+        writer, reader = [await start(kind) for kind in sides]
+        for text, seq, errors in (
+            (b"value", 5, []),
+            (b"another value", 5, [PutError.SEQ_REUSED]),
+            (b"older", 4, [PutError.SEQ_TOO_LOW]),
+            (b"value", 5, []),
+        ):
+            assert (await writer.call("mutable_put", value=text.hex(), seq=seq))["errors"] == errors
+            assert await reader.call("mutable_get", key=writer.key) == {"value": b"value".hex(), "seq": 5}

@@ -245,7 +245,8 @@ def test_incoming_connections_beyond_max_peers_are_refused() -> None:
         world.run(1)
     world.run(60)
     assert server.remotes == clients[:2]
-    assert server.policy.stats().accepted.refused > 0
+    assert server.policy.stats().accepted.refused == len(server.refusals) > 0
+    assert {why for _, why in server.refusals} == {"max_peers"}
     world.kill(clients[0])
     for client in clients[2:]:
         client.policy.network_changed()
@@ -264,6 +265,7 @@ def test_incoming_connections_beyond_the_server_limit_are_refused() -> None:
         client.policy.join(TOPIC, server=False)
     world.run(30)
     assert len(server.open) == 1
+    assert {why for _, why in server.refusals} == {"max_server_connections"}
 
 
 def test_a_full_swarm_lets_in_explicit_peers_and_those_it_has_already() -> None:

@@ -1,6 +1,7 @@
 """Flush: every peer known at this moment was tried once."""
 
 from swarm.policy import Limits
+from swarm.topic import Topic
 from tests.policy.world import TOPIC, World
 
 
@@ -125,3 +126,28 @@ def test_a_flush_is_false_when_the_swarm_is_suspended_or_closed_meanwhile() -> N
         client.policy.flush(results.append)
         world.run(1)
         assert results == [False, False]
+
+
+def test_a_flush_is_false_when_a_topic_could_not_be_refreshed() -> None:
+    world = World()
+    server, client = world.host(2), world.host(1)
+    client.policy.join_peer(server.public_key)
+    client.policy.join(TOPIC)
+    world.offline = True
+    assert world.flush(client) == [False]
+    assert client.remotes == [server], "what could be tried was tried"
+    world.offline = False
+    world.run(10)
+    assert world.flush(client) == [True]
+
+
+def test_a_topic_that_is_left_meanwhile_spoils_no_flush() -> None:
+    world = World()
+    client = world.host(1)
+    client.policy.join(TOPIC)
+    client.policy.join(Topic.from_name("another"))
+    results: list[bool] = []
+    client.policy.flush(results.append)
+    client.policy.leave(TOPIC, lambda: None)
+    world.run(5)
+    assert results == [True]

@@ -87,6 +87,9 @@ class World:
     def ask(self, question: int, public_key: bytes, topics: Sequence[Topic]) -> None:
         self.questions[question] = public_key
 
+    def refused(self, public_key: bytes, obstacle: str) -> None:
+        pass
+
     def topics_changed(self) -> None:
         pass
 

@@ -73,6 +73,7 @@ class Host:
         self.asked: list[bytes] = []
         self.asked_topics: list[tuple[Topic, ...]] = []
         self.events: list[Event] = []
+        self.refusals: list[tuple[bytes, str]] = []
         self.delivered: list[End] = []
         self.on_connection: Callable[[End, PeerInfo], None] | None = None
         self.on_close: Callable[[int, Reason], None] | None = None
@@ -178,6 +179,9 @@ class Host:
         if self.allow is not None:
             allow = self.allow
             self.world.schedule.after(0, lambda: self.policy.answer(question, allow(public_key)))
+
+    def refused(self, public_key: PublicKey, obstacle: str) -> None:
+        self.refusals.append((public_key, obstacle))
 
     def topics_changed(self) -> None:
         pass

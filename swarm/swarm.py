@@ -214,17 +214,20 @@ class Swarm:
 
     async def suspend(self) -> None:
         """Leave the network for a while: unannounce, destroy every connection, close the sockets. Dial and accept
-        nothing until `resume`. A swarm that is suspended stays so. Cancelled: it may be half done; suspend again, or
-        resume."""
+        nothing until `resume`. It takes some seconds at most. A swarm that is suspended stays so. Cancelled: it is done
+        at once, and what is announced still expires."""
         self._turn()
         async with self._resting:
             policy = self._turn()
             if self._suspended:
                 return
-            await self._end(policy.suspend)
-            await self._end(self._driver.stop_listening)
-            await self.dht.suspend()
             self._suspended = True
+            try:
+                await self._end(policy.suspend)
+                await self._end(self._driver.stop_listening)
+            finally:
+                self._driver.stop_listening(lambda: None)  # when cancelled above; else it is done
+                await self.dht.suspend()
 
     async def resume(self) -> None:
         """Come back: bind again, announce and look up every topic, dial its peers. After a `suspend` in progress; one

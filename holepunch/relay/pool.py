@@ -225,6 +225,13 @@ class RelayConnection:
             elif pairing.on_lost is not None:
                 pairing.on_lost()
 
+    def abandon(self) -> None:
+        """Let the relay go, and tell nobody: whoever was, or is to be, paired through it is over."""
+        for pairing in self._pairings.values():
+            pairing.stop_timeout()
+        self._pairings.clear()
+        self.close()
+
     def close(self) -> None:
         self._stop_dial()
         self._pool.forget(self)
@@ -291,6 +298,12 @@ class RelayPool:
                 idle.close()
                 return True
         return True
+
+    def suspend(self) -> None:
+        """Leave every relay: this node leaves the network. Streams and dials that go through them are ended by their
+        owners; the relays do not count as down."""
+        for connection in list(self._connections.values()):
+            connection.abandon()
 
     def is_down(self, key: bytes) -> bool:
         return self._down.get(key, -math.inf) > self.schedule.now

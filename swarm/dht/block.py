@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import trio
@@ -104,8 +105,13 @@ class NodeBlock:
         self._stack = AsyncExitStack()
         self._nursery: Background
         self._listeners: dict[bytes, Listener | Relay] = {}
-        self._suspended_port: int | None = None
         self._parted = False
+        self._dials: set[Dialling] = set()
+        """Those under way."""
+        self._relays: RelayPool
+        self._local_address: Address
+        self._suspended: trio.Event | None = None
+        """Set once the sockets are closed."""
         self.known_nodes: Sequence[Address] = ()
         """Nodes of an earlier run. Set before the block: they are asked besides the bootstrap nodes."""
 
@@ -116,6 +122,7 @@ class NodeBlock:
         async with AsyncExitStack() as stack:
             self._nursery = await stack.enter_async_context(self._endpoint.running(self._port))
             self._waiters.begin()
+            self._bound()
             self._wire_up(self.local_address.port)
             stack.callback(self._close)
             stack.push_async_exit(self._say_goodbye)
@@ -174,6 +181,9 @@ class NodeBlock:
         node = self._hyper.node
         self._entrance.start(node, self._nursery)
         probes = ProbeTable()
+        self._relays = RelayPool(
+            self._dial_relay, self._nursery.start_soon, endpoint.schedule, self.default_key_pair.public_key
+        )
         self._environment = Environment(
             self._hyper.signaller,
             endpoint.sockets,
@@ -182,9 +192,7 @@ class NodeBlock:
             probes,
             RandomPunchLimit(),
             self._rng,
-            relays=RelayPool(
-                self._dial_relay, self._nursery.start_soon, endpoint.schedule, self.default_key_pair.public_key
-            ),
+            relays=self._relays,
             stun=self._surroundings.stun_witnesses(self._nursery),
         )
         endpoint.on_datagram = self._hyper.receive
@@ -199,9 +207,9 @@ class NodeBlock:
 
     @property
     def local_address(self) -> Address:
-        """The server socket's."""
+        """The server socket's; while suspended, the last one."""
         self._waiters.check()
-        return self._endpoint.sockets.local_address(SERVER)
+        return self._local_address
 
     @property
     def node(self) -> HyperNode:
@@ -273,36 +281,66 @@ class NodeBlock:
         """Call ``listener`` with every `Event` of the node from now on."""
         return self._hyper.node.subscribe(listener)
 
+    # -- rest --------------------------------------------------------------------------------------------------------
+
     async def suspend(self) -> None:
         """Take back what is announced, destroy every connection and close the sockets, until `resume`.
-        Cancelled: it may be half done; suspend again before you resume."""
+
+        Dials fail, now and until then, with `Reason.SUSPENDED`. It takes a second at most. Cancelled: it is done at
+        once, and what is announced still expires. A node that is suspended stays so.
+        """
         self._waiters.check()
         self._endpoint.now()
-        ended = trio.Event()
-        self._hyper.suspend(ended.set)
-        await ended.wait()
-        self._suspended_port = self.local_address.port
-        self._endpoint.close()
+        suspended = self._begin_suspending() if self._suspended is None else self._suspended
+        try:
+            await suspended.wait()
+        except trio.Cancelled:
+            self._hyper.end_suspending()
+            raise
+
+    def _begin_suspending(self) -> trio.Event:
+        self._suspended = suspended = trio.Event()
+
+        def silent() -> None:
+            self._endpoint.close()
+            suspended.set()
+
+        # who waits for a connection is told first: whatever ends below would look like another reason
+        for dialling in list(self._dials):
+            dialling.suspend()
+        self._hyper.suspend(silent)
+        self._relays.suspend()
+        return suspended
 
     async def resume(self) -> None:
-        """Bind again, to the same port if it is free or was asked for, and announce anew.
+        """Bind again, to the same port if it is free or was asked for, and announce anew. Ends a suspension under way.
 
-        Raises ``OSError`` when a port that was asked for is taken meanwhile. Cancelled: nothing was done.
+        Raises ``OSError``, and stays suspended, when a port that was asked for is taken meanwhile. Cancelled: nothing
+        was done.
         """
         self._waiters.check()
         await trio.lowlevel.checkpoint()
-        if self._suspended_port is None:
+        if self._suspended is None:
             return
-        port, self._suspended_port = self._suspended_port, None
         self._endpoint.now()
+        self._hyper.end_suspending()
+        self._bind_again(self.local_address.port)
+        self._suspended = None
+        self._hyper.resume()
+
+    def _bind_again(self, port: int) -> None:
         try:
             self._endpoint.bind(port)
         except OSError:
+            self._endpoint.close()  # one of the two sockets may be open
             if self._port:
                 raise
             self._endpoint.bind(0)
+        self._bound()
         self._hyper.node.server_port = self.local_address.port
-        self._hyper.resume()
+
+    def _bound(self) -> None:
+        self._local_address = self._endpoint.sockets.local_address(SERVER)
 
     # -- the first other nodes ---------------------------------------------------------------------------------------
 
@@ -339,23 +377,27 @@ class NodeBlock:
     ) -> Dialling:
         """`connect` for callers that do not wait."""
         relaying = self.relaying if relaying is None else relaying
-        return Dialling(
-            self._endpoint,
-            self._environment,
-            key_pair,
-            public_key,
-            relays,
-            on_open,
-            on_failed,
-            relaying,
-            membership,
+        dialling = Dialling(
+            self._endpoint, self._environment, key_pair, public_key, relays, on_open, on_failed, relaying, membership
         )
+        self._dials.add(dialling)
+        dialling.on_end = partial(self._dials.discard, dialling)
+        if self._suspended is None:
+            dialling.start()
+        else:
+            self._endpoint.schedule.after(0, dialling.suspend)
+        return dialling
 
     def _dial_relay(
         self, key: PublicKey, on_open: Callable[[Connection], None], on_failed: Callable[[Exception], None]
     ) -> Cancel:
-        # a relay must be reached without a relay
-        return self.dial(self.default_key_pair, key, (), on_open, on_failed, RelayChoice(policy="forbid")).cancel
+        # a relay must be reached without a relay; and the pool itself gives up its dials when this node is suspended
+        without = RelayChoice(policy="forbid")
+        dialling = Dialling(
+            self._endpoint, self._environment, self.default_key_pair, key, (), on_open, on_failed, without
+        )
+        dialling.start()
+        return dialling.cancel
 
     async def _ask(self, begin: Callable[[Callable[[T], None]], Cancel]) -> T:
         self._waiters.check()

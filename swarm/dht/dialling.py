@@ -72,8 +72,7 @@ def connection_over(
 
 
 class Dialling:
-    """One dial, from its first packet to a connection. Ends with one call: ``on_open`` or ``on_failed``; none after
-    `cancel`."""
+    """One dial, from `start` to a connection. Ends with one call: ``on_open`` or ``on_failed``; none after `cancel`."""
 
     def __init__(
         self,
@@ -92,7 +91,9 @@ class Dialling:
         self._on_open = on_open
         self._on_failed = on_failed
         self._membership = membership
-        self._handed_out = False
+        self._over = False
+        self.on_end: Callable[[], object] = lambda: None
+        """Called once, when it is over, however: before anybody is told the outcome."""
         self._started = endpoint.now()
         self._connection: Connection | None = None
         self._dial = Dial(
@@ -106,8 +107,10 @@ class Dialling:
             introduce=None if membership is None else membership.greet,
             on_stage=_log_stage,
         )
-        attempt = self._dial.attempt
-        logger.info("dial.started attempt=%s key=%s relays=%d", attempt.id, public_key.short, len(relays))
+        logger.info("dial.started attempt=%s key=%s relays=%d", self.attempt.id, public_key.short, len(relays))
+
+    def start(self) -> None:
+        """Nothing is called before this returns."""
         self._dial.start()
 
     @property
@@ -116,11 +119,23 @@ class Dialling:
         return self._dial.attempt
 
     def cancel(self) -> None:
-        """Give up, silently."""
-        self._dial.close()
-        if self._connection is not None and not self._handed_out:
-            self._connection.on_open = self._connection.on_close = None
-            self._connection.destroy()
+        """Give up, silently. After its end it does nothing."""
+        if not self._over:
+            self._end()
+            self._dial.close()
+            if self._connection is not None:
+                self._connection.on_open = self._connection.on_close = None
+                self._connection.destroy()
+
+    def suspend(self) -> None:
+        """Fail, because this node is suspended. After its end it does nothing."""
+        if not self._over:
+            self.cancel()
+            self._tell_failed(ConnectError(Reason.SUSPENDED, self.attempt))
+
+    def _end(self) -> None:
+        self._over = True
+        self.on_end()
 
     def _on_path(self, established: Established) -> None:
         self._connection = connection_over(
@@ -134,6 +149,7 @@ class Dialling:
 
     def _on_confirmed(self, connection: Connection) -> None:
         self._handed_out = True
+        self._end()
         logger.info(
             "dial.complete attempt=%s key=%s path=%s address=%s seconds=%.3f",
             self.attempt.id,
@@ -152,6 +168,10 @@ class Dialling:
         self._on_no_path(error)
 
     def _on_no_path(self, error: ConnectError) -> None:
+        self._end()
+        self._tell_failed(error)
+
+    def _tell_failed(self, error: ConnectError) -> None:
         logger.info(
             "dial.failed attempt=%s key=%s reason=%s gave_up=%s seconds=%.3f",
             error.attempt.id,

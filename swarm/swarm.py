@@ -217,17 +217,22 @@ class Swarm:
         nothing until `resume`. It takes some seconds at most. A swarm that is suspended stays so. Cancelled: it is done
         at once, and what is announced still expires."""
         self._turn()
-        async with self._resting:
+        try:
+            self._resting.acquire_nowait()  # without waiting: a cancelled call does its work, too
+        except trio.WouldBlock:
+            await self._resting.acquire()
+        try:
             policy = self._turn()
-            if self._suspended:
-                return
-            self._suspended = True
-            try:
-                await self._end(policy.suspend)
-                await self._end(self._driver.stop_listening)
-            finally:
-                self._driver.stop_listening(lambda: None)  # when cancelled above; else it is done
-                await self.dht.suspend()
+            if not self._suspended:
+                self._suspended = True
+                try:
+                    await self._end(policy.suspend)
+                    await self._end(self._driver.stop_listening)
+                finally:
+                    self._driver.stop_listening(lambda: None)  # when cancelled above; else it is done
+                    await self.dht.suspend()
+        finally:
+            self._resting.release()
 
     async def resume(self) -> None:
         """Come back: bind again, announce and look up every topic, dial its peers. After a `suspend` in progress; one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -14,6 +14,8 @@ from swarm.testing import Testnet
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from swarm import Connection
+    from swarm.dht.dialling import Dialling
     from swarm.dht.listener import Listener
 
 pytestmark = pytest.mark.virtual_time
@@ -99,6 +101,33 @@ async def test_key_that_is_listened_for_already_is_refused_and_goes_on(
         with trio.fail_after(1), pytest.raises(StopAsyncIteration):
             await anext(aiter(listener))
         assert await world.announced() == 0
+
+
+async def test_connection_that_comes_the_moment_its_dial_is_cancelled_is_closed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.node() as node, world.node() as client:
+        listener = await node.listen(PAIR)
+        scope, opened = trio.CancelScope(), []
+        dial = client.dial
+
+        def dial_and_cancel(*args: Any) -> Dialling:
+            key_pair, key, relays, done, *rest = args
+
+            def on_open(connection: Connection) -> None:
+                opened.append(connection)
+                scope.cancel()
+                done(connection)
+
+            return dial(key_pair, key, relays, on_open, *rest)
+
+        monkeypatch.setattr(client, "dial", dial_and_cancel)
+        with scope:
+            await client.connect(PAIR.public_key)
+        assert scope.cancelled_caught
+        assert opened[0].is_closed
+        with pytest.raises(trio.BrokenResourceError):
+            await (await anext(aiter(listener))).receive_some()
 
 
 async def test_closed_listener_makes_room_for_another_and_closing_it_again_does_not_touch_that(world: World) -> None:

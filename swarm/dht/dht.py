@@ -44,7 +44,7 @@ class DHT(AskingBlock):
         """Dial one peer. Each call makes a connection of its own; `Swarm.connect` shares the one there is.
 
         The relay arguments replace those of the node. Raises `ConnectError`, which says what was tried,
-        `BootstrapError`, and ``ValueError`` for what is no public key, or the own one. Cancelled: the dial is given up.
+        `BootstrapError`, and ``ValueError`` for what is no public key, or the own one. Cancelled: the dial is given up, and its connection with it.
         """
         relaying = self.relaying.but(relay_through, relay_policy)
         public_key = PublicKey.parse(key)
@@ -52,7 +52,7 @@ class DHT(AskingBlock):
         if public_key == pair.public_key:
             raise ValueError("a DHT node does not connect to its own public key")
         await self.bootstrapped()
-        return await self._waiters.ask(lambda done, fail: self.dial(pair, public_key, (), done, fail, relaying).cancel)
+        return await self._waiters.ask(lambda done, fail: self.dial(pair, public_key, (), done, fail, relaying).revoke)
 
     async def relay(self, key_pair: KeyPair | None = None, *, limits: Limits | None = None) -> Relay:
         """Be a blind relay under a key, the node's own by default, which others give as ``relay_through``.

@@ -127,6 +127,12 @@ class Dialling:
                 self._connection.on_open = self._connection.on_close = None
                 self._connection.destroy()
 
+    def revoke(self) -> None:
+        """`cancel` for a caller that takes no connection any more, not even one that has just been handed out."""
+        self.cancel()
+        if self._connection is not None:
+            self._connection.destroy()
+
     def suspend(self) -> None:
         """Fail, because this node is suspended. After its end it does nothing."""
         if not self._over:

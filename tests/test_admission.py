@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holepunch.address import Address
 from holepunch.admission import (
     MAX_SOURCES,
     REQUESTS,
@@ -13,12 +14,21 @@ from holepunch.admission import (
     Budget,
     Rate,
 )
+from swarm.dht.packets import MAX_PACKET, ResponsePacket, encode_response
 
+HOST = Address("8.8.8.8", 1)
 PLENTY = Rate(1e6, 1e6)
 
 
 def admitted(budget: Budget, host: str, now: float, times: int) -> int:
     return sum(budget.admit(host, now) for _ in range(times))
+
+
+def test_what_a_forged_host_receives_is_what_the_rate_says() -> None:
+    per_second = REQUESTS_PER_HOST.per_second
+    ordinary = ResponsePacket(0, HOST, bytes(32), bytes(32), [HOST] * 20, 0, None)
+    assert per_second * len(encode_response(ordinary)) == 19_500
+    assert per_second * MAX_PACKET == 125_200
 
 
 def test_source_has_its_burst_and_then_its_rate() -> None:

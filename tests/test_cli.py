@@ -69,6 +69,7 @@ async def test_help_lists_every_command_with_its_purpose() -> None:
         ("lookup", "--relay", "nonsense", "room"),
         ("receive", "nonsense"),
         ("put", "--mutable", "value"),
+        ("put", "x" * 1001),
         ("testnet", "--nodes", "0"),
         ("bootstrap", "nonsense"),
         ("node", "--host", "nonsense"),

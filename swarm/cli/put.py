@@ -22,13 +22,17 @@ __all__ = ["command"]
 def command(settings: Settings, value: str, mutable: bool, seq: int) -> None:
     """Store VALUE (- for standard input) and print what `swarm get` finds it by: its hash, or the public key.
 
-    A value is some 1000 bytes at most. Nodes keep it for about two days.
+    A value has at most 1000 bytes. Nodes keep it for about two days.
     """
+    from swarm.dht.storage import check_value  # not for --help
+
     if mutable and settings.identity is None:
         raise click.UsageError("--mutable stores under a key pair: give one with --identity")
     data = sys.stdin.buffer.read() if value == "-" else value.encode()
-    if not data:
-        raise click.BadParameter("a value has at least one byte, got none")
+    try:
+        check_value(data)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     run(settings, lambda: _put(settings, data, mutable=mutable, seq=seq))
 
 

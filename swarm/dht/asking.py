@@ -112,7 +112,8 @@ class AskingBlock(NodeBlock):
         return None if found is None else found.value
 
     async def mutable_put(self, key_pair: KeyPair, value: bytes, *, seq: int = 0) -> Stored:
-        """Store a signed value under the hash of its key. ``seq`` must be higher than that of the value before it.
+        """Store a signed value of 1 to 1000 bytes under the hash of its key. ``seq`` must be higher than that of the
+        value before it.
 
         Raises `StorageError` when no node took it, and says so when nodes hold the same or a higher ``seq``. Cancelled:
         no more nodes are asked; those that took it keep it.

@@ -44,7 +44,8 @@ class DHT(AskingBlock):
         """Dial one peer. Each call makes a connection of its own; `Swarm.connect` shares the one there is.
 
         The relay arguments replace those of the node. Raises `ConnectError`, which says what was tried,
-        `BootstrapError`, and ``ValueError`` for what is no public key, or the own one. Cancelled: the dial is given up, and its connection with it.
+        `BootstrapError`, and ``ValueError`` for what is no public key, or the own one. Cancelled: the dial is given up,
+        and its connection with it.
         """
         relaying = self.relaying.but(relay_through, relay_policy)
         public_key = PublicKey.parse(key)

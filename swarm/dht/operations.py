@@ -23,7 +23,7 @@ from swarm.dht.messages import (
 )
 from swarm.dht.query import Commit
 from swarm.dht.signatures import signed_put, verify_mutable
-from swarm.dht.storage import MAX_VALUE_SIZE
+from swarm.dht.storage import check_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -164,8 +164,8 @@ class Operations:
     # values
 
     def immutable_put(self, value: bytes, on_end: Callable[[Stored], None]) -> Cancel:
-        """Store a value of 1 to `MAX_VALUE_SIZE` bytes under its hash. About 1000 bytes fit in one datagram."""
-        _check_size(value)
+        """Store a value of 1 to `swarm.dht.storage.MAX_VALUE_SIZE` bytes under its hash."""
+        check_value(value)
         return self._put(hash32(value), Command.IMMUTABLE_GET, None, Commit(Command.IMMUTABLE_PUT, value), on_end)
 
     def immutable_get(self, target: bytes, on_end: Callable[[ImmutableFound | None], None]) -> Cancel:
@@ -180,8 +180,9 @@ class Operations:
         return query.cancel
 
     def mutable_put(self, key_pair: KeyPair, value: bytes, seq: int, on_end: Callable[[Stored], None]) -> Cancel:
-        """Store a signed value under the hash of its key. ``seq`` must grow with each change, else nodes refuse."""
-        _check_size(value)
+        """Store a signed value, as large, under the hash of its key. ``seq`` must grow with each change, else nodes
+        refuse."""
+        check_value(value)
         put = signed_put(key_pair, seq, value)
         return self._put(
             hash32(key_pair.public_key),
@@ -247,11 +248,6 @@ class Operations:
             on_end=lambda query: on_end(Stored.of(query, query.commits)),
             commit=lambda reply: put if reply.token is not None else None,
         ).cancel
-
-
-def _check_size(value: bytes) -> None:
-    if not 0 < len(value) <= MAX_VALUE_SIZE:
-        raise ValueError(f"a stored value has 1 to {MAX_VALUE_SIZE} bytes, got {len(value)}")
 
 
 def _read_mutable(reply: Reply) -> MutableValue | None:

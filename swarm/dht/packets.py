@@ -22,6 +22,7 @@ __all__ = [
     "DOWN_HINT",
     "FIND_NODE",
     "INVALID_TOKEN",
+    "MAX_PACKET",
     "OK",
     "PING",
     "PING_NAT",
@@ -30,6 +31,7 @@ __all__ = [
     "UNKNOWN_COMMAND",
     "RequestPacket",
     "ResponsePacket",
+    "closer_room",
     "decode_address",
     "decode_request",
     "decode_response",
@@ -54,6 +56,10 @@ REQUEST = 0x03
 RESPONSE = 0x13
 """The first byte: low nibble 3 is the version, bit 4 says response. The reference compares the whole byte."""
 
+MAX_PACKET = 1252
+"""Bytes of the largest packet with what this node stores: an IPv4 packet of 1280 bytes, which every link takes that
+carries IPv6, too (RFC 8200 section 5). A larger one might never arrive: none is fragmented, and nobody hears why."""
+
 _ID = 1
 _TOKEN = 2
 _VALUE = 16
@@ -64,6 +70,8 @@ _ERROR = 8
 
 _HEAD = struct.Struct("<BBH4sH")
 _ADDRESS = struct.Struct("<4sH")
+_AROUND_VALUE = _HEAD.size + 32 + 32 + 1 + 3 + 3
+"""In a response without closer nodes, at most: id, token, number of nodes, error and the length of the value."""
 
 
 class RequestPacket(NamedTuple):
@@ -99,6 +107,11 @@ def decode_address(data: bytes, position: int = 0) -> Address:
     except struct.error:
         raise DecodeError(f"an address expected at offset {position} of {len(data)} bytes") from None
     return Address(inet_ntoa(octets), port)
+
+
+def closer_room(value_size: int) -> int:
+    """How many closer nodes fit into a response beside a value of so many bytes."""
+    return max(0, (MAX_PACKET - _AROUND_VALUE - value_size) // _ADDRESS.size)
 
 
 def encode_request(packet: RequestPacket) -> bytes:

@@ -22,11 +22,13 @@ from swarm.dht.packets import (
     RESPONSE,
     RequestPacket,
     ResponsePacket,
+    closer_room,
     decode_request,
     decode_response,
     encode_request,
     encode_response,
 )
+from swarm.dht.table import K
 from swarm.dht.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -248,15 +250,16 @@ class Rpc:
     def respond(
         self, role: Role, to: Address, tid: int, target: bytes | None, token: bool, error: int, value: bytes | None
     ) -> None:
-        """See `Request.reply`. ``target`` None: without closer nodes."""
+        """See `Request.reply`. ``target`` None: without closer nodes, of which a large value leaves less room."""
         if self.suspended:
             return
+        limit = K if value is None else min(K, closer_room(len(value)))
         packet = ResponsePacket(
             tid,
             to,
             self._id_from(role),
             self._tokens.issue(to.host, self._schedule.now) if token else None,
-            [contact.address for contact in self.table.closest(target)] if target is not None else [],
+            [contact.address for contact in self.table.closest(target, limit)] if target is not None else [],
             error,
             value,
         )

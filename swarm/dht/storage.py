@@ -17,17 +17,21 @@ if TYPE_CHECKING:
     from holepunch.address import Address
     from holepunch.core import Random, Schedule
 
-__all__ = ["MAX_VALUE_SIZE", "Forward", "Storage"]
+__all__ = ["MAX_VALUE_SIZE", "Forward", "Storage", "check_value"]
 
 MAX_RECORDS = 65536
 """Of each kind, in each generation, as in Node: at most 80 MB of topic records, 40 MB of forwards."""
 MAX_VALUES = 32768
 """Mutable and immutable values each, in each generation."""
 MAX_VALUE_BYTES = 32 << 20
-"""Of one kind, in one generation: `MAX_VALUES` of the 1000 bytes that the protocol advises."""
-MAX_VALUE_SIZE = 4096
-"""Node sets no limit. A value is read with one small request that proves nothing about its source, so this is also how
-much a forged one makes a node send."""
+"""Of one kind, in one generation: `MAX_VALUES` of the largest."""
+MAX_VALUE_SIZE = 1000
+"""What Node's users are told to stay near; Node itself takes all that a datagram holds. A value is sent in one packet,
+each way. The one with the most besides is the MUTABLE_PUT of a persistent node, with 218 bytes: 10 of head, 32 each of
+id, token, target and public key, 64 of signature, 1 of command, and at most 15 of sequence number and lengths. That
+makes 1218, where `swarm.dht.packets.MAX_PACKET` are allowed. An answer has 154 besides, and as many closer nodes as
+there is room for. It is read with one small request that proves nothing about its source: a forged one makes a node
+send no more than that packet."""
 
 RECORD_AGE = 20 * 60.0
 VALUE_AGE = 48 * 3600.0
@@ -38,6 +42,12 @@ MAX_LOOKUP_RECORDS = 20
 """In one reply, chosen at random: what a datagram has room for."""
 MAX_BUMP_DRIFT_MS = 60_000
 """How far a bump may be ahead of the own clock. One from a wrong clock would outlive all that follow."""
+
+
+def check_value(value: bytes) -> None:
+    """Raises ``ValueError`` for a value that nodes do not store: they could not send it to those who ask for it."""
+    if not 0 < len(value) <= MAX_VALUE_SIZE:
+        raise ValueError(f"a stored value has 1 to {MAX_VALUE_SIZE} bytes, which fit into one packet; got {len(value)}")
 
 
 class Forward(NamedTuple):

@@ -12,10 +12,12 @@ from holepunch.address import Address
 from holepunch.errors import DecodeError
 from swarm.dht.ids import node_id
 from swarm.dht.packets import (
+    MAX_PACKET,
     REQUEST,
     RESPONSE,
     RequestPacket,
     ResponsePacket,
+    closer_room,
     decode_address,
     decode_request,
     decode_response,
@@ -26,6 +28,8 @@ from swarm.dht.packets import (
 from tests.recorded import cases, recorded
 
 REQUESTS, RESPONSES = recorded("dht_rpc.json", "request"), recorded("dht_rpc.json", "response")
+
+SOMEBODY = Address("8.8.8.8", 1)
 
 octets = st.integers(0, 255)
 addresses = st.builds(
@@ -143,3 +147,14 @@ def test_absent_and_empty_value_differ() -> None:
     packet = ResponsePacket(1, Address("1.2.3.4", 5), None, None, [], 0, None)
     assert decode_response(encode_response(packet)).value is None
     assert decode_response(encode_response(packet._replace(value=b""))).value == b""
+
+
+@given(size=st.integers(0, MAX_PACKET), error=st.sampled_from([0, 16, 65535]))
+def test_closer_nodes_that_have_room_beside_a_value_fit(size: int, error: int) -> None:
+    room = closer_room(size)
+    packet = ResponsePacket(1, SOMEBODY, bytes(32), bytes(32), [SOMEBODY] * min(room, 40), error, bytes(size))
+    encoded = encode_response(packet)
+    assert len(encoded) <= MAX_PACKET or room == 0
+    assert decode_response(encoded) == packet
+    if 0 < room < 40:
+        assert len(encoded) > MAX_PACKET - 6 - 4  # as many as fit, up to the bytes that lengths may take

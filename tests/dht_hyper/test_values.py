@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
+from unittest.mock import ANY
 
 import pytest
 
 from holepunch.keys import hash32
 from swarm.dht.messages import Command, MutableValue, PutError
 from swarm.dht.operations import ImmutableFound, MutableFound, Stored
+from swarm.dht.packets import MAX_PACKET, REQUEST, decode_response
 from swarm.dht.rpc import Request
 from swarm.dht.signatures import signed_put
 from swarm.dht.storage import MAX_VALUE_SIZE
+from swarm.dht.table import K
 from tests.dht_hyper.hypernet import HyperNet, Outcome, Peer, key_pair
+
+if TYPE_CHECKING:
+    from holepunch.address import Address
 
 ALICE, BOB = key_pair(1), key_pair(2)
 
@@ -129,12 +136,42 @@ def test_refresh_stores_the_newest_version_everywhere(net: HyperNet, wanted: boo
     assert len(holding) == (5 if wanted else 1)
 
 
+def test_largest_value_and_its_answers_fit_into_packets_that_every_path_carries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net, value, last = HyperNet(K + 1), bytes(MAX_VALUE_SIZE), 2**53 - 1
+    requests: list[bytes] = []
+    responses: list[bytes] = []
+    carry = net.sim.carry
+
+    def measure(source: Address, to: Address, data: bytes) -> None:
+        (requests if data[0] == REQUEST else responses).append(data)
+        carry(source, to, data)
+
+    monkeypatch.setattr(net.sim, "carry", measure)
+    writer = net.nodes[0]  # a persistent node, whose requests carry an id
+    assert len(put(net, value, last, writer).nodes) == K
+    assert max(map(len, requests)) == MAX_VALUE_SIZE + 218
+    responses.clear()
+    found = get(net)
+    assert found is not None
+    assert found.content == signed_put(ALICE, last, value).content
+    ended = Outcome[Stored]()
+    writer.hyper.operations.immutable_put(value, ended)
+    target, stored = hash32(value), net.wait(ended)
+    assert len(stored.nodes) == K
+    assert get_immutable(net, target) == ImmutableFound(ANY, value)
+    answers = [decode_response(data) for data in responses]
+    assert {len(answer.closer) for answer in answers if answer.value and len(answer.value) > MAX_VALUE_SIZE} == {15}
+    assert max(map(len, requests)) < MAX_PACKET
+    assert max(map(len, responses)) <= MAX_PACKET
+
+
 @pytest.mark.parametrize("value", [b"", bytes(MAX_VALUE_SIZE + 1)])
 def test_value_that_no_node_would_store_is_refused_at_once(net: HyperNet, value: bytes) -> None:
     operations, ended = net.client().hyper.operations, Outcome[Stored]()
-    with pytest.raises(ValueError, match="bytes"):
-        operations.immutable_put(value, ended)
-    with pytest.raises(ValueError, match="bytes"):
-        operations.mutable_put(ALICE, value, 1, ended)
+    for put in (operations.immutable_put, partial(operations.mutable_put, ALICE, seq=1)):
+        with pytest.raises(ValueError, match=f"1 to {MAX_VALUE_SIZE} bytes.* got {len(value)}$"):
+            put(value=value, on_end=ended)
     with pytest.raises(ValueError):
         operations.mutable_put(ALICE, b"value", -1, ended)

@@ -2,9 +2,8 @@
 
     python chat.py ROOM [BOOTSTRAP ...]
 
-Each line typed goes to everyone; each connection is encrypted, and known by the public key of the other side. Without
-bootstrap addresses (host:port) the room is on the public Hyperswarm DHT, where Node programs can join it too: the topic
-is the SHA-256 of the name, and a line is one write.
+Each line typed goes to everyone, encrypted. Without bootstrap addresses (host:port) the room is on the public
+Hyperswarm DHT, where Node programs can join it too: the topic is the SHA-256 of the name, and a line is one write.
 """
 
 import os
@@ -16,6 +15,7 @@ import trio
 from swarm import PUBLIC_BOOTSTRAP, Connection, Swarm
 
 people: set[Connection] = set()
+GONE = (trio.BrokenResourceError, trio.ClosedResourceError)  # a peer may be at any time
 
 
 async def listen(connection: Connection) -> None:
@@ -23,7 +23,7 @@ async def listen(connection: Connection) -> None:
     name = connection.remote_public_key.short
     print(f"* {name} is here ({connection.path.kind})")
     people.add(connection)
-    with suppress(trio.BrokenResourceError):  # gone without a goodbye
+    with suppress(*GONE):
         while (line := await connection.receive_frame()) is not None:
             print(f"{name}: {line.decode(errors='replace')!r}")
     people.discard(connection)
@@ -31,9 +31,15 @@ async def listen(connection: Connection) -> None:
 
 
 async def say(line: bytes) -> None:
-    for connection in list(people):
-        with suppress(trio.BrokenResourceError):  # `listen` notices too
-            await connection.send_frame(line)
+    async with trio.open_nursery() as nursery:
+        for connection in people:
+            nursery.start_soon(tell, connection, line)
+
+
+async def tell(connection: Connection, line: bytes) -> None:
+    """Hand one peer a line, or nothing for the last time. Who does not take it within a second misses it."""
+    with suppress(*GONE), trio.move_on_after(1):
+        await (connection.send_frame(line) if line else connection.send_eof())
 
 
 async def main() -> None:
@@ -43,10 +49,9 @@ async def main() -> None:
         swarm.join(room)
         nursery.start_soon(swarm.serve, listen)
         while typed := await trio.to_thread.run_sync(os.read, 0, 65536, abandon_on_cancel=True):
-            for line in typed.splitlines():
+            for line in filter(None, typed.splitlines()):
                 await say(line)
-        for connection in list(people):
-            await connection.send_eof()
+        await say(b"")
         nursery.cancel_scope.cancel()
 
 

@@ -248,7 +248,7 @@ async def test_chat_carries_lines_and_ends_with_its_input(net: tuple[str, ...]) 
             async with running(*SWARM, "chat", *net, "--json", "room") as speaker:
                 for person in (speaker, listener):
                     await person.line_with("joined")
-                await speaker.say("grüß Gott \x1b[31m\n")
+                await speaker.say("\ngrüß Gott \x1b[31m\n\n")
                 heard = json.loads(await listener.line_with("text"))
                 assert heard["text"] == "grüß Gott \N{REPLACEMENT CHARACTER}[31m"
                 await speaker.end_input()

@@ -63,7 +63,7 @@ async def test_example_chat_carries_lines_between_two_people() -> None:
             async with running(*command) as alice, running(*command) as bob:
                 for person in (alice, bob):
                     await person.line_with("is here")
-                await alice.say("is anybody there?\n")
+                await alice.say("\nis anybody there?\n\n")
                 await bob.line_with("is anybody there?")
                 await bob.say("over here\n")
                 await alice.line_with("over here")

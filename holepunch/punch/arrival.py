@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from holepunch.punch.messages import HolepunchInfo, RelayInfo
 from holepunch.relay.choice import NO_RELAY, RelayChoice
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from holepunch.core import Role
     from holepunch.keys import KeyPair
     from holepunch.punch.environment import Environment, Introduce
-    from holepunch.punch.messages import RelayInfo
 
 __all__ = ["Arrival", "Listening"]
 
@@ -33,6 +33,23 @@ class Listening:
     introduce: Introduce | None = None
     relay_addresses: tuple[Address, ...] = ()
     is_relay: Callable[[Address], bool] = lambda _: False
+
+    def hole_punch_info(self, id: int, arrival: Arrival) -> HolepunchInfo:
+        """What a client is told of the ways to punch.
+
+        Where only a relay may carry the connection, each node is named as where it sees this side, too: nobody answers
+        there, and no own address is told. (To say nothing would not do: then a client, Node's as well, takes this side
+        for one that it can reach without a punch, and gives up the relay.)
+        """
+        if not self.relaying.required:
+            return HolepunchInfo(id, self.relays)
+        nodes = [relay.relay_address for relay in self.relays] or ([] if arrival.direct else [arrival.source])
+        return HolepunchInfo(id, tuple(RelayInfo(node, node) for node in nodes))
+
+    def relays_to_remember(self) -> tuple[Address, ...] | None:
+        """Where the next dial is to begin: at this node itself only if its address is no secret."""
+        own = self.environment.signaller.remote_address() if self.relaying.required else None
+        return tuple(address for address in self.relay_addresses if address != own) or None
 
 
 class Arrival(NamedTuple):

@@ -17,7 +17,6 @@ from holepunch.punch.messages import (
     NS_PEER_HANDSHAKE,
     VERSION,
     Abort,
-    HolepunchInfo,
     NoisePayload,
     RelayThrough,
     SecurePayload,
@@ -192,12 +191,12 @@ class Incoming:
         return NoisePayload(
             error=error,
             firewall=Firewall.UNKNOWN if own is None else Firewall.OPEN,
-            holepunch=HolepunchInfo(self.id, listening.relays) if own is None else None,
+            holepunch=listening.hole_punch_info(self.id, self.arrival) if own is None else None,
             addresses4=(*((own,) if own is not None else ()), *local),
             udx=UdxInfo(self._local_id or 0),
             secret_stream=True,
             relay_through=self._wanted,
-            relay_addresses=listening.relay_addresses or None,
+            relay_addresses=listening.relays_to_remember(),
             greeting=self._greeting(),
         )
 

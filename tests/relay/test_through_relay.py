@@ -19,9 +19,12 @@ from holepunch.testing import Link, VirtualNetwork
 from holepunch.udx.packet import DESTROY, HEADER_SIZE, header
 from holepunch.udx.values import Transmit
 from swarm import DHT, ConnectError, KeyPair, Reason, Swarm
+from swarm.dht.dialling import connection_over
 from tests.sim.scene import echo, start_dht
 
 if TYPE_CHECKING:
+    from holepunch.punch.environment import Established
+    from holepunch.punch.messages import NoisePayload
     from swarm import Connection
     from swarm.dht.listener import Listener
     from tests.relay.conftest import World
@@ -139,6 +142,34 @@ async def test_required_relay_is_used_even_where_a_direct_path_would_do(world: W
         dialled, accepted, _ = await meet(alice, listener, **options if policy_of == "client" else {})
         await trio.sleep(10)
         assert dialled.path.kind == accepted.path.kind == "relayed"
+
+
+@pytest.mark.parametrize("place", ["home", "open"])
+async def test_peer_that_requires_a_relay_tells_no_address_of_its_own(
+    world: World, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[NoisePayload] = []
+
+    def listen_in(endpoint: Any, environment: Any, established: Established, *rest: Any) -> Any:
+        told.append(established.remote_payload)
+        return connection_over(endpoint, environment, established, *rest)
+
+    monkeypatch.setattr("swarm.dht.dialling.connection_over", listen_in)
+    monkeypatch.setattr("swarm.dht.listener.connection_over", listen_in)
+    async with world.relay() as relay, world.node("home") as alice, world.node(place) as bob:
+        await trio.sleep(SETTLED)
+        if place == "open":
+            await bob.check_firewall()
+        listener = await bob.listen(relay_through=relay.public_key, relay_policy="require")
+        dialled, _, _ = await meet(alice, listener)
+        assert dialled.path.kind == "relayed"
+        host = world.hosts[-1]
+        payload = next(payload for payload in told if payload.holepunch is not None)
+        assert payload.holepunch is not None
+        assert payload.holepunch.relays
+        assert not payload.addresses4
+        for own in (host.public_address, *host.addresses):
+            assert f"{own!r}" not in repr(payload)
 
 
 async def test_forbidden_relay_is_not_used_whatever_the_peer_wants(world: World) -> None:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import importlib
+from itertools import takewhile
+from typing import Any
 
 import click
 
@@ -33,6 +35,10 @@ COMMANDS = (
 """In the order in which the help lists them."""
 
 
+AS_JSON = "swarm.cli.as_json"
+"""Whether ``--json`` is among the arguments, however wrong the others are."""
+
+
 class Commands(click.Group):
     """A group whose commands are imported when they are needed, so that ``swarm --version`` costs next to nothing."""
 
@@ -44,6 +50,22 @@ class Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"swarm.cli.{name}").command
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[AS_JSON] = "--json" in takewhile(lambda argument: argument != "--", args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Wrong usage is an object, too, for who asks for objects."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            if not ctx.meta[AS_JSON]:
+                raise
+            from swarm.cli.output import Output
+
+            Output(as_json=True, verbosity=0).error(error.format_message())
+            ctx.exit(error.exit_code)
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -12,6 +12,7 @@ from swarm.cli import standard_input
 from swarm.cli.options import TOPIC, Settings, options
 from swarm.cli.output import printable
 from swarm.cli.run import run
+from swarm.errors import BootstrapError
 
 if TYPE_CHECKING:
     from swarm import Connection, Topic
@@ -41,9 +42,17 @@ def command(settings: Settings, topic: Topic) -> None:
 
 async def _chat(settings: Settings, topic: Topic) -> None:
     room = Room(settings.output)
+
+    async def tell_if_offline() -> None:
+        try:
+            await swarm.dht.bootstrapped()
+        except BootstrapError as error:  # the swarm keeps trying, and so does whoever waits for others
+            settings.output.error(str(error))
+
     async with settings.swarm() as swarm, trio.open_nursery() as nursery:
         settings.output.note(f"you are {swarm.public_key.short}")
         swarm.join(topic)
+        nursery.start_soon(tell_if_offline)
         nursery.start_soon(swarm.serve, room.listen)
         async for line in standard_input.lines():
             await room.say(line)

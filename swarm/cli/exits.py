@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+import trio
+
 from holepunch.errors import ConnectError, Reason, SwarmError
 from swarm.errors import BootstrapError
 
-__all__ = ["Exit", "exit_of"]
+__all__ = ["Exit", "exit_of", "text_of"]
 
 
 class Exit(IntEnum):
@@ -32,6 +34,13 @@ def exit_of(error: BaseException) -> Exit | None:
             return _REASONS.get(reason, Exit.NO_CONNECTION)
         case BootstrapError():
             return Exit.NO_CONNECTION
-        case SwarmError() | OSError():
+        case SwarmError() | OSError() | trio.BrokenResourceError():
             return Exit.FAILED
     return None
+
+
+def text_of(error: BaseException) -> str:
+    """What to tell about such an error, in one line."""
+    if isinstance(error, trio.BrokenResourceError):
+        return f"the connection broke: {error}" if str(error) else "the connection broke"
+    return str(error)

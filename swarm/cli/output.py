@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from swarm.errors import BootstrapError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -24,11 +26,19 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not that there is no network: a command that needs one says so itself, once."""
+    return not (isinstance(record.args, tuple) and any(isinstance(value, BootstrapError) for value in record.args))
+
+
 class Output:
     def __init__(self, *, as_json: bool, verbosity: int) -> None:
         self.as_json = as_json
         level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
         logging.basicConfig(level=level, format="%(asctime)s %(name)s: %(message)s")
+        if not verbosity:
+            for handler in logging.getLogger().handlers:
+                handler.addFilter(_is_news)
 
     def result(self, data: dict[str, Any], text: str) -> None:
         """What the command was run for: ``data`` for programs, ``text`` for people."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
+from swarm.cli import standard_input
 from swarm.cli.options import Settings, options, told_to_the_user
 from swarm.cli.run import run
 
@@ -28,7 +27,7 @@ def command(settings: Settings, value: str, mutable: bool, seq: int) -> None:
 
     if mutable and settings.identity is None:
         raise click.UsageError("--mutable stores under a key pair: give one with --identity")
-    data = sys.stdin.buffer.read() if value == "-" else value.encode()
+    data = standard_input.everything() if value == "-" else value.encode()
     try:
         check_value(data)
     except ValueError as error:
@@ -43,8 +42,8 @@ async def _put(settings: Settings, data: bytes, *, mutable: bool, seq: int) -> N
             if mutable:
                 assert settings.identity is not None
                 await dht.mutable_put(settings.identity, data, seq=seq)
-                key = settings.identity.public_key
-                settings.output.result({"public_key": key.hex(), "seq": seq}, key.hex())
+                key = settings.identity.public_key.z32
+                settings.output.result({"public_key": key, "seq": seq}, key)
             else:
                 target = await dht.immutable_put(data)
                 settings.output.result({"target": target.hex()}, target.hex())

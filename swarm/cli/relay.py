@@ -51,7 +51,7 @@ def command(settings: Settings, rate: float, links: int, clients: int) -> None:
 async def _relay(settings: Settings, limits: Limits) -> None:
     async with settings.dht(ephemeral=False, firewalled=False) as dht:
         relay = await dht.relay(limits=limits)
-        about = {"public_key": relay.public_key.hex(), "address": reached_at(dht)[0]}
+        about = {"public_key": relay.public_key.z32, "address": reached_at(dht)[0]}
         settings.output.result(about, relay.public_key.z32)
         before = relay.stats()
         while True:

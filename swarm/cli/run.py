@@ -10,7 +10,7 @@ import click
 import trio
 
 from holepunch.errors import ConnectError
-from swarm.cli.exits import Exit, exit_of
+from swarm.cli.exits import Exit, exit_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,7 +42,7 @@ def _leave(settings: Settings, main: Callable[[], Awaitable[Exit | None]], inter
         known = exit_of(cause)
         if known is None:
             raise
-        settings.output.error(str(cause), cause.to_dict() if isinstance(cause, ConnectError) else None)
+        settings.output.error(text_of(cause), cause.to_dict() if isinstance(cause, ConnectError) else None)
         code = known
     sys.exit(code)
 

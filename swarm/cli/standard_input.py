@@ -11,13 +11,15 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["chunks", "end", "lines"]
+__all__ = ["chunks", "end", "everything", "lines"]
 
 CHUNK = 65536
 
 
 async def chunks() -> AsyncIterator[bytes]:
-    """What comes in, as it comes, until the end of input."""
+    """What comes in, as it comes, until the end of input. An input that was closed before the start has ended."""
+    if sys.stdin is None:
+        return
     number = sys.stdin.fileno()
     # os.read in a thread, not sys.stdin: a thread left waiting inside the latter keeps the interpreter from exiting
     while data := await trio.to_thread.run_sync(os.read, number, CHUNK, abandon_on_cancel=True):
@@ -33,6 +35,11 @@ async def lines() -> AsyncIterator[str]:
             yield line.rstrip(b"\r").decode(errors="replace")
     if rest:
         yield rest.decode(errors="replace")
+
+
+def everything() -> bytes:
+    """All of it, before anything else runs."""
+    return b"" if sys.stdin is None else sys.stdin.buffer.read()
 
 
 async def end() -> None:

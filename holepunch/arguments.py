@@ -41,9 +41,9 @@ def check_port(value: int) -> int:
     return check_integer(value, "port", 0, 65535)
 
 
-def check_host(value: str, name: str = "host") -> str:
-    """A local address. A name is none: it may stand for several."""
-    example = "a right one looks like '192.168.1.2', or '0.0.0.0'"
+def check_host(value: str, name: str = "host", example: str = "'192.168.1.2', or '0.0.0.0'") -> str:
+    """An address of this machine. A name is none: it may stand for several."""
+    example = f"a right one looks like {example}"
     if not isinstance(value, str):
         raise TypeError(f"{name} is an IPv4 address as text, got {value!r}; {example}")
     try:

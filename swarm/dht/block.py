@@ -94,7 +94,7 @@ class NodeBlock:
         self._rng = rng or random.SystemRandom()
         self._ephemeral = ephemeral
         self._firewalled = firewalled
-        self._public_host = None if public_host is None else check_host(public_host, "public_host")
+        self._public_host = None if public_host is None else check_host(public_host, "public_host", "'192.0.2.1'")
         self.relaying = RelayChoice.parse(relay_through, relay_policy)
         self._endpoint = Endpoint(self._network, check_host(host), self._rng)
         self._surroundings = Surroundings(self._endpoint, parse_servers(stun_servers))

@@ -157,7 +157,7 @@ def test_client_refuses_to_ask_twice() -> None:
         client.pair(True, TOKEN, 2, lambda _: None)
 
 
-REFUSED = ["no connection to this relay"]
+REFUSED: list[str | None] = ["no connection to this relay"]
 
 
 def ask(world: World, number: int, named_by: str | None) -> tuple[Any, list[str | None]]:

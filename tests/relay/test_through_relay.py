@@ -15,9 +15,9 @@ import pytest
 import trio
 
 from holepunch.relay.server import RelayServer
+from holepunch.testing import Link, VirtualNetwork
 from holepunch.udx.packet import DESTROY, HEADER_SIZE, header
 from holepunch.udx.values import Transmit
-from holepunch.testing import Link, VirtualNetwork
 from swarm import DHT, ConnectError, KeyPair, Reason, Swarm
 from swarm.dht.dialling import connection_over
 from tests.sim.scene import echo, start_dht
@@ -176,9 +176,12 @@ async def test_forbidden_relay_is_not_used_whatever_the_peer_wants(world: World)
     async with world.relay() as relay, world.node("symmetric") as alice, world.node("symmetric") as bob:
         await trio.sleep(SETTLED)
         listener = await bob.listen(relay_policy="forbid")
-        with pytest.raises(ConnectError) as error:
+        with trio.fail_after(14), pytest.raises(ConnectError) as error:
             await alice.connect(listener.public_key, relay_through=relay.public_key)
         assert error.value.reason is Reason.RELAY_ABORTED
+        assert error.value.attempt.cause is Reason.HOLEPUNCH_DOUBLE_RANDOMIZED_NATS
+        assert Reason.HOLEPUNCH_DOUBLE_RANDOMIZED_NATS.summary in str(error.value)
+        assert "does the peer let relays be used" in str(error.value)
         assert relay.stats().links == 0
 
 
@@ -194,17 +197,21 @@ async def test_relay_that_is_not_there_is_named_in_the_error(world: World) -> No
 
 
 async def test_server_whose_relay_is_down_takes_the_clients(world: World) -> None:
-    async with world.relay() as dead, world.relay() as alive:
-        async with world.node("symmetric") as alice, world.node("symmetric") as bob:
-            await trio.sleep(SETTLED)
-            listener = await bob.listen(relay_through=dead.public_key)
-            world.hosts[0].sleep()
-            with pytest.raises(ConnectError):
-                await alice.connect(listener.public_key, relay_through=alive.public_key)
-            dialled, _, took = await meet(alice, listener, relay_through=alive.public_key)
-            assert dialled.path.relay == alive.public_key
-            assert took < 0.7
-            world.hosts[0].wake()
+    async with (
+        world.relay() as dead,
+        world.relay() as alive,
+        world.node("symmetric") as alice,
+        world.node("symmetric") as bob,
+    ):
+        await trio.sleep(SETTLED)
+        listener = await bob.listen(relay_through=dead.public_key)
+        world.hosts[0].sleep()
+        with pytest.raises(ConnectError):
+            await alice.connect(listener.public_key, relay_through=alive.public_key)
+        dialled, _, took = await meet(alice, listener, relay_through=alive.public_key)
+        assert dialled.path.relay == alive.public_key
+        assert took < 0.7
+        world.hosts[0].wake()
 
 
 async def test_direct_path_wins_where_it_is_as_fast_and_the_relay_is_given_back(world: World) -> None:
@@ -302,7 +309,7 @@ async def test_stream_that_ends_before_its_relay_says_that_it_is_paired_gives_th
         for request in pairing.waiting.values():
             route = request.session.route()
             end = header(DESTROY, request.remote_id, 1 << 20, 0, 0)
-            server._legs.transmit(Transmit(*route, [end], HEADER_SIZE))
+            server._legs.transmit(Transmit(route[0], route[1], [end], HEADER_SIZE))
         match(server, pairing)
 
     async with world.relay() as relay, world.node("symmetric") as alice, world.node("symmetric") as bob:

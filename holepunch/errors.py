@@ -102,7 +102,7 @@ class Reason(Enum):
     )
     RELAY_ABORTED = (
         "the relay did not bring the two sides together in time",
-        "Is the relay running, and does it serve both sides?",
+        "Is the relay running, does it serve both sides, and does the peer let relays be used?",
     )
     DUPLICATE_CONNECTION = (
         "another connection to this peer is kept instead",
@@ -171,6 +171,8 @@ class Attempt:
     """Where the peer was tried, as ``ip:port``; port 0: somewhere at that host, its NAT does not tell."""
     gave_up: str = "local"
     """The side that ended it: ``local`` or ``remote``."""
+    cause: Reason | None = None
+    """Why no direct way was found either, where the reason is that a relay was of no help."""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -181,6 +183,7 @@ class Attempt:
             "remote_nat": self.remote_nat,
             "addresses": list(self.addresses),
             "gave_up": self.gave_up,
+            "cause": None if self.cause is None else self.cause.name,
         }
 
 
@@ -205,7 +208,8 @@ class ConnectError(SwarmError):
         if {attempt.local_nat, attempt.remote_nat} != {"unknown"}:
             facts += f", NAT {attempt.local_nat} here and {attempt.remote_nat} there"
         peer = f" to {attempt.remote_public_key.hex()[:8]}" if attempt.remote_public_key else ""
-        return f"could not connect{peer}: {self.reason.summary} ({facts}). {self.reason.advice}"
+        cause = f"; without it, {attempt.cause.summary} ({attempt.cause.name})" if attempt.cause is not None else ""
+        return f"could not connect{peer}: {self.reason.summary} ({facts}){cause}. {self.reason.advice}"
 
     def to_dict(self) -> dict[str, Any]:
         return {"reason": self.reason.name, "advice": self.reason.advice, "attempt": self.attempt.to_dict()}

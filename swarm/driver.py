@@ -137,9 +137,7 @@ class Driver:
     def connection(self, link: int) -> Connection:
         return self._connections[link]
 
-    def dial(self, link: int, public_key: PublicKey, relay_addresses: Sequence[Address], force_relay: bool) -> None:
-        # a configured relay is tried beside the direct ways in every dial, so there is nothing to force: a peer behind
-        # a random NAT is reached in half a second by it, and alone in seconds or never (Node first fails without)
+    def dial(self, link: int, public_key: PublicKey, relay_addresses: Sequence[Address]) -> None:
         self._dials[link] = self._dht.dial(
             self._key_pair,
             public_key,

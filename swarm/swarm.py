@@ -152,7 +152,6 @@ class Swarm:
                 self._driver,
                 limits=self._limits,
                 asks=self._allow is not None,
-                has_relay=bool(self.dht.relaying.keys),
                 turn=self.dht.turn,
             )
             self._driver.begin(self._policy)

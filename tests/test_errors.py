@@ -99,6 +99,7 @@ def test_failed_dial_becomes_json() -> None:
             "remote_nat": "consistent",
             "addresses": ["198.51.100.1:1"],
             "gave_up": "remote",
+            "cause": None,
         },
     }
 

@@ -194,7 +194,11 @@ class Dial:
     # -- through a relay, beside the other ways
 
     def _try_relay(self, answer: Answer) -> None:
-        """Not where the server can be reached directly: if it was asked itself, or says that everyone can."""
+        """Not where the server can be reached directly: if it was asked itself, or says that everyone can.
+
+        Otherwise in every dial, beside the direct ways: a peer behind a random NAT is reached through a relay in half a
+        second, and else in seconds or never. (Node's swarm tries the relay only once a dial without it has failed.)
+        """
         agreed = agree(answer.payload.relay_through, self._wanted)
         relays, relaying = self._environment.relays, self._relaying
         if agreed is None or relays is None or relaying.forbidden:
@@ -279,6 +283,7 @@ class Dial:
                 self._failure = failure
                 return
             # what was to help against such failures did not
+            self.attempt.cause = failure.reason if failure.reason is not Reason.RELAY_ABORTED else None
             failure = failure._replace(reason=Reason.RELAY_ABORTED)
         self.attempt.gave_up = "remote" if failure.remote else "local"
         self._release()

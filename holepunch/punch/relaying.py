@@ -53,7 +53,7 @@ class Relays(Protocol):
         *,
         named_by: str | None,
     ) -> Pairing:
-        """``on_paired``: None when it is done, or why it is not; within 15 s, and never before this has returned.
+        """``on_paired``: None when it is done, or why it is not; within 12 s, and never before this has returned.
         ``named_by``: the peer's host, if the relay is its choice and no own one."""
 
     def is_down(self, key: bytes) -> bool:

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Pairing", "RelayPool"]
 
-PAIRING_TIMEOUT: Final = 15.0
-"""Seconds for the relay to be reached, and the peer to come there, too (hyperdht lib/connect.js)."""
+PAIRING_TIMEOUT: Final = 12.0
+"""Seconds for the relay to be reached, and the peer to come there, too. With the handshake before it, a dial then ends
+within 15. (Node: 15, hyperdht lib/connect.js.)"""
 DOWN: Final = 60.0
 """Seconds that a relay counts as down after it was lost, or could not be reached."""
 MAX_DOWN: Final = 64

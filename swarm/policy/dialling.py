@@ -29,17 +29,6 @@ __all__ = ["Dialler"]
 MAX_EXPLICIT_ATTEMPTS = 5
 """From this many on, an explicit peer is dialled by its retry timer only, not each time a place is free."""
 
-_RELAY_HELPS = frozenset(
-    {
-        Reason.HOLEPUNCH_ABORTED,
-        Reason.HOLEPUNCH_DOUBLE_RANDOMIZED_NATS,
-        Reason.CANNOT_HOLEPUNCH,
-        Reason.REMOTE_NOT_HOLEPUNCHABLE,
-        # Node has no relay for a NAT that it cannot classify; a network that lets little UDP through needs one most
-        Reason.HOLEPUNCH_PROBE_TIMEOUT,
-    }
-)
-
 
 class Dialler:
     """A peer is in at most one of three places: queued, waiting for a retry timer, or linked."""
@@ -48,7 +37,6 @@ class Dialler:
         "_book",
         "_context",
         "_gate",
-        "_has_relay",
         "_links",
         "_promote",
         "explicit",
@@ -64,7 +52,6 @@ class Dialler:
         links: Links,
         gate: Gate,
         promote: Callable[[Link, list[Waiter]], bool],
-        has_relay: bool,
         backoffs: Backoffs | None,
         jitter: float | None,
     ) -> None:
@@ -74,7 +61,6 @@ class Dialler:
         self._links = links
         self._gate = gate
         self._promote = promote
-        self._has_relay = has_relay
         self.explicit: dict[PeerInfo, None] = {}
         self.queue = ShuffledQueue(context.rng)
         self.flushes = Flushes()
@@ -242,7 +228,7 @@ class Dialler:
         peer = link.peer
         link.state = State.DIALLING
         self._context.counters.attempted += 1
-        self._context.effects.dial(link.id, peer.public_key, peer.relay_addresses, peer.force_relay)
+        self._context.effects.dial(link.id, peer.public_key, peer.relay_addresses)
         self._context.emit(DialStarted(peer.public_key, peer.attempts))
 
     def opened(self, link: Link, messages: Messages) -> None:
@@ -288,9 +274,6 @@ class Dialler:
         peer = link.peer
         self._links.remove(link)
         rival = self._links.take_rival(link)
-        if self._has_relay and error.reason in _RELAY_HELPS:
-            peer.force_relay = True
-            peer.attempts = 0  # the next try is of another kind, and soon
         peer.last_error = error
         peer.disconnected(self._context.schedule.now)
         replaced = rival is not None and self._promote(rival, link.waiters)

@@ -38,11 +38,10 @@ class Search(Protocol):
 class Effects(Protocol):
     """The driver of one policy. A link is the number of one connection, from the first thought of it to its end."""
 
-    def dial(self, link: int, public_key: PublicKey, relay_addresses: Sequence[Address], force_relay: bool) -> None:
+    def dial(self, link: int, public_key: PublicKey, relay_addresses: Sequence[Address]) -> None:
         """Connect to this peer. Ends in `Policy.dial_opened` once the peer's header verified, or in `dial_failed`.
 
-        ``relay_addresses`` are nodes that the peer announced through, possibly none. ``force_relay`` asks for the
-        configured relay whatever the own NAT is.
+        ``relay_addresses`` are nodes that the peer announced through, possibly none.
         """
 
     def close(self, link: int, reason: Reason) -> None:

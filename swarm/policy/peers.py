@@ -68,7 +68,6 @@ class PeerInfo:
         "disconnected_at",
         "ended",
         "explicit",
-        "force_relay",
         "last_error",
         "priority",
         "proven",
@@ -92,8 +91,6 @@ class PeerInfo:
         self.attempts = 0
         """Dials that failed, and connections that ended, since the last long connection."""
         self.priority = Priority.NORMAL
-        self.force_relay = False
-        """The last dial failed in a way that only a relay helps against."""
         self.connected_at: float | None = None
         self.disconnected_at: float | None = None
         self.ended = False

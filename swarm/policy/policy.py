@@ -44,9 +44,9 @@ __all__ = ["Policy"]
 class Policy:
     """Who to look for, to dial, to let in, to keep, to dial again.
 
-    ``asks``: the application wants to be asked about each peer, through `Effects.ask`. ``has_relay``: a relay is
-    configured, so that a dial may be forced through it. ``turn`` is called before what the application asks of a
-    `PeerInfo` is done, so that the schedule is told the time. ``backoffs`` and ``jitter`` are in seconds, see `retry`.
+    ``asks``: the application wants to be asked about each peer, through `Effects.ask`. ``turn`` is called
+    before what the application asks of a `PeerInfo` is done, so that the schedule is told the time. ``backoffs`` and
+    ``jitter`` are in seconds, see `retry`.
     """
 
     def __init__(
@@ -58,7 +58,6 @@ class Policy:
         *,
         limits: Limits | None = None,
         asks: bool = False,
-        has_relay: bool = False,
         turn: Callable[[], None] = lambda: None,
         backoffs: Backoffs | None = None,
         jitter: float | None = None,
@@ -77,7 +76,6 @@ class Policy:
             self._links,
             self._gate,
             lambda rival, waiters: self._acceptor.promote(rival, waiters),
-            has_relay,
             backoffs,
             jitter,
         )
@@ -342,8 +340,6 @@ class Policy:
                 rendezvous.renew_soon()
 
     def _probe(self) -> None:
-        for peer in self._book:
-            peer.force_relay = False  # the next network may be one that can be punched through
         for link in self._links:
             if link.state is State.OPEN:
                 self._context.effects.keep_alive(link.id)

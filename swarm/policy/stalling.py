@@ -55,7 +55,7 @@ class Stalls:
         successor = Link(self._links.new_id(), peer, True, State.DIALLING, link.messages)
         self._links.add_successor(link, successor)
         self._context.counters.attempted += 1
-        self._context.effects.dial(successor.id, peer.public_key, peer.relay_addresses, peer.force_relay)
+        self._context.effects.dial(successor.id, peer.public_key, peer.relay_addresses)
         self._context.emit(DialStarted(peer.public_key, peer.attempts))
 
     def _try_again(self, link: Link) -> None:

@@ -1,6 +1,5 @@
 """Two or three swarms on a topic: who gets connected, once, and again."""
 
-from holepunch.errors import Reason
 from swarm.policy import Backoffs, ConnectionClosed, ConnectionOpened, DialFailed, DialStarted, PeerFound, PeerInfo
 from swarm.policy.peers import MAX_FOUND_PEERS
 from swarm.topic import Topic
@@ -326,29 +325,3 @@ def test_connecting_goes_from_none_to_one_and_back_and_each_step_is_reported() -
     assert seen == [0, 1, 0]
     assert len(client.seen(DialStarted)) == len(client.seen(ConnectionOpened)) == 1
     assert client.policy.stats().updates == 2
-
-
-def test_a_relay_is_forced_once_punching_has_failed_and_until_the_network_changes() -> None:
-    world = World()
-    server, client = world.host(1), world.host(2, has_relay=True)
-    without = world.host(3)
-    server.policy.join(TOPIC, client=False)
-    world.flush(server)
-    server.reachable = False
-    world.silence = 1000.0
-    for host in (client, without):
-        host.policy.join(TOPIC, server=False)
-        world.run(0.5)
-        (link,) = host.ends
-        host.ends.pop(link).gone = True
-        host.policy.dial_failed(link, Bug(Reason.HOLEPUNCH_DOUBLE_RANDOMIZED_NATS))
-        assert host.info(server).attempts == 1
-    world.run(10)
-    assert client.forced == [False, True]
-    assert without.forced == [False, False]
-    for host, attempts in ((client, 1), (without, 2)):
-        (link,) = host.ends
-        host.policy.dial_failed(link, Bug(Reason.CANNOT_HOLEPUNCH))
-        assert host.info(server).attempts == attempts
-    client.policy.network_changed()
-    assert not client.info(server).force_relay

@@ -54,7 +54,7 @@ class World:
         self.questions: dict[int, bytes] = {}
         self.delivered: list[int] = []
 
-    def dial(self, link: int, public_key: bytes, relay_addresses: Sequence[Address], force_relay: bool) -> None:
+    def dial(self, link: int, public_key: bytes, relay_addresses: Sequence[Address]) -> None:
         assert public_key != OWN
         assert public_key not in self.dials.values()
         self.dials[link] = public_key

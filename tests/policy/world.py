@@ -78,7 +78,6 @@ class Host:
         self.on_connection: Callable[[End, PeerInfo], None] | None = None
         self.on_close: Callable[[int, Reason], None] | None = None
         self.dials: list[tuple[float, Host]] = []
-        self.forced: list[bool] = []
         self.kept_alive: list[int] = []
         self.searches: list[tuple[float, str]] = []
         self.find: Callable[[bytes, Sequence[Address]], None] | None = None
@@ -120,8 +119,7 @@ class Host:
 
     # Effects
 
-    def dial(self, link: int, public_key: PublicKey, relay_addresses: Sequence[Address], force_relay: bool) -> None:
-        self.forced.append(force_relay)
+    def dial(self, link: int, public_key: PublicKey, relay_addresses: Sequence[Address]) -> None:
         self.ends[link] = End(self, link, True)
         self.world.dial(self.ends[link], public_key)
 

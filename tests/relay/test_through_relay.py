@@ -176,9 +176,12 @@ async def test_forbidden_relay_is_not_used_whatever_the_peer_wants(world: World)
     async with world.relay() as relay, world.node("symmetric") as alice, world.node("symmetric") as bob:
         await trio.sleep(SETTLED)
         listener = await bob.listen(relay_policy="forbid")
-        with pytest.raises(ConnectError) as error:
+        with trio.fail_after(14), pytest.raises(ConnectError) as error:
             await alice.connect(listener.public_key, relay_through=relay.public_key)
         assert error.value.reason is Reason.RELAY_ABORTED
+        assert error.value.attempt.cause is Reason.HOLEPUNCH_DOUBLE_RANDOMIZED_NATS
+        assert Reason.HOLEPUNCH_DOUBLE_RANDOMIZED_NATS.summary in str(error.value)
+        assert "does the peer let relays be used" in str(error.value)
         assert relay.stats().links == 0
 
 

@@ -17,7 +17,7 @@ from holepunch.udx import Event
 from holepunch.udx.stream import SEND_QUEUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
     from types import TracebackType
 
     from holepunch.core import Entry, Random
@@ -104,6 +104,8 @@ class SecureChannel:
         self._wrote_at = self._heard_at = self._path_since = endpoint.now()
         self._path = Path.to(raw.core.route[1], rtt=None, since=self._path_since) if raw.core.route else None
         self._timer: Entry
+        self.lan_hosts: Container[str] = ()
+        """The peer's own hosts in its local networks, as far as it told."""
         self.relay: PublicKey | None = None
         """The blind relay that the stream goes through now."""
         self.on_decrypted: Callable[[], None] | None = None
@@ -164,7 +166,10 @@ class SecureChannel:
         """How the bytes travel now; after the close, how they did last."""
         route = self._raw.core.route
         if route is not None:
-            self._path = Path.to(route[1], relay=self.relay, rtt=self._raw.core.rtt, since=self._path_since)
+            host = route[1].host
+            lan = host in self.lan_hosts or host.startswith("127.")
+            rtt, since = self._raw.core.rtt, self._path_since
+            self._path = Path.to(route[1], relay=self.relay, lan=lan, rtt=rtt, since=since)
         assert self._path is not None
         return self._path
 

@@ -32,8 +32,9 @@ __all__ = ["CHUNK", "KEEP_ALIVE", "Direction", "SecureChannel"]
 CHUNK = 1 << 16
 """`send_all` cuts into frames of this size, and `receive_some` joins up to it."""
 KEEP_ALIVE = 5.0
-"""Seconds of silence after which an empty frame is written. Node's keep-alive counts its own silence only; here a frame
-of the peer's ends it too, since the ACK for it keeps the NATs' mappings open as well."""
+"""Seconds without an own write after which an empty frame is written (hyperdht's connection keep-alive). Between two
+peers of this implementation a frame of the peer's counts as well: the ACK for it keeps the NATs' mappings open, too. A
+program on Node may count on frames of this side (secret-stream's ``setTimeout``)."""
 KEEP_ALIVE_STEP = 0.5
 """Keep-alive times are rounded down to multiples of this many seconds, so that many idle streams share one wake-up. The
 side that dialled waits for one more: one frame then serves both."""
@@ -371,9 +372,10 @@ class SecureChannel:
         self._timer = self._endpoint.schedule.at(self._keep_alive_at(), self._keep_alive)
 
     def _keep_alive_at(self) -> float:
-        silent_since = max(self._wrote_at, self._heard_at)
-        patience = KEEP_ALIVE + KEEP_ALIVE_STEP if self.is_initiator else KEEP_ALIVE
-        return (silent_since + patience) // KEEP_ALIVE_STEP * KEEP_ALIVE_STEP
+        at = self._wrote_at + KEEP_ALIVE
+        if self._secret.controls is not None:
+            at = max(self._wrote_at, self._heard_at) + KEEP_ALIVE + self.is_initiator * KEEP_ALIVE_STEP
+        return at // KEEP_ALIVE_STEP * KEEP_ALIVE_STEP
 
     def ping(self) -> None:
         """Write an empty frame: a peer that is gone is noticed within UDX's 13 s."""

@@ -8,7 +8,7 @@ import signal
 import pytest
 import trio
 
-from swarm import DHT
+from swarm import DHT, PublicKey
 from swarm.testing import Testnet
 from tests.programs import SWARM, running
 
@@ -28,7 +28,7 @@ async def test_command_is_a_relay_until_it_is_interrupted() -> None:
                 accepted = await listener.__anext__()
                 await connection.send_all(b"hello")
                 assert await accepted.receive_some() == b"hello"
-                assert connection.path.relay == bytes.fromhex(key)
+                assert connection.path.relay == PublicKey.parse(key)
                 relay.process.send_signal(signal.SIGTERM)
                 assert await relay.process.wait() == 0
                 with trio.fail_after(2), pytest.raises(trio.BrokenResourceError):

@@ -35,10 +35,11 @@ class Output:
     def __init__(self, *, as_json: bool, verbosity: int) -> None:
         self.as_json = as_json
         level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
-        logging.basicConfig(level=level, format="%(asctime)s %(name)s: %(message)s")
+        handler = logging.StreamHandler()
         if not verbosity:
-            for handler in logging.getLogger().handlers:
-                handler.addFilter(_is_news)
+            handler.addFilter(_is_news)
+        # does nothing where the program around has set up its own logging
+        logging.basicConfig(level=level, format="%(asctime)s %(name)s: %(message)s", handlers=[handler])
 
     def result(self, data: dict[str, Any], text: str) -> None:
         """What the command was run for: ``data`` for programs, ``text`` for people."""

@@ -166,6 +166,41 @@ async def test_a_dial_that_takes_too_long_is_given_up_with_the_stages_so_far() -
     assert "in time" in report.advice()[0]
 
 
+# -- relays
+
+
+@pytest.mark.virtual_time
+async def test_relays_are_dialled_and_one_that_is_not_there_is_named() -> None:
+    async with internet() as (network, bootstrap):
+        open_host, host = network.place("open"), network.place("symmetric")
+        async with (
+            DHT(bootstrap=bootstrap, network=open_host, ephemeral=False, firewalled=False) as node,
+            DHT(bootstrap=bootstrap, network=network.place("symmetric")) as server,
+        ):
+            relay = await node.relay()
+            listener = await server.listen()
+            through = [NOBODY, relay.public_key]
+            async with DHT(bootstrap=bootstrap, network=host, relay_through=through) as dht:
+                report = await examine(dht, host, bootstrap, ())
+            async with DHT(bootstrap=bootstrap, network=host, relay_through=relay.public_key) as dht:
+                with_peer = await examine(dht, host, bootstrap, (), listener.public_key)
+            async with DHT(bootstrap=bootstrap, network=host, relay_through=NOBODY) as dht:
+                without = await examine(dht, host, bootstrap, ())
+    absent, present = report.relays
+    assert absent.error is not None
+    assert absent.error.reason is Reason.PEER_NOT_FOUND
+    assert present.address is not None
+    assert present.address.host == open_host.public_address
+    assert present.rtt is not None
+    assert [row[2] for row in reach(report)] == ["yes"] * 3
+    (advice,) = report.advice()
+    assert NOBODY.z32 in advice
+    assert [row[2] for row in reach(without)] == ["no"] * 3
+    assert with_peer.peer is not None
+    assert f"relayed through {relay.public_key.z32}" in with_peer.peer.result
+    assert with_peer.peer.to_dict()["relay"] == relay.public_key.z32
+
+
 # -- the command
 
 
@@ -185,7 +220,8 @@ async def test_all_is_well_on_a_network_of_ones_own() -> None:
         assert report["bootstrap"][0]["answered"] == net.bootstrap[0]
         assert report["stun"][0]["address"].startswith("127.0.0.1:")
         assert report["nat"]["witnesses"]
-        assert report["reach"][0] == {"peer": "open", "direct": "yes", "relayed": "yes"}
+        assert report["reach"][0] == {"peer": "open", "direct": "yes", "relayed": "no relay given"}
+        assert report["relays"] == []
         assert report["advice"] == []
 
 
@@ -217,3 +253,11 @@ async def test_wrong_usage_is_told_before_anything_is_sent(arguments: tuple[str,
     done = await run(*SWARM, "doctor", *arguments)
     assert done.returncode == 2
     assert done.stdout == b""
+
+
+async def test_relay_that_is_not_there_is_no_success() -> None:
+    async with Testnet(4) as net:
+        options = ("--bootstrap", net.bootstrap[0], "--host", "127.0.0.1")
+        done = await run(*SWARM, "doctor", *options, "--relay", NOBODY.z32)
+    assert done.returncode == 3
+    assert f"The relay {NOBODY.z32} cannot be reached" in done.stdout.decode()

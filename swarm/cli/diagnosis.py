@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from holepunch.address import Address
+from holepunch.relay.choice import RelayChoice
 from holepunch.udp.localhosts import delivers
 from swarm.dht.bootstrap import BootstrapHost
 from swarm.errors import BootstrapError
@@ -26,7 +27,17 @@ if TYPE_CHECKING:
     from swarm import DHT, Connection
     from swarm.nat import Nat
 
-__all__ = ["DIAL_DEADLINE", "Bootstrap", "LocalHost", "PeerResult", "Report", "StunResult", "examine", "reach"]
+__all__ = [
+    "DIAL_DEADLINE",
+    "Bootstrap",
+    "LocalHost",
+    "PeerResult",
+    "RelayResult",
+    "Report",
+    "StunResult",
+    "examine",
+    "reach",
+]
 
 CHECKS_DEADLINE = 9.0
 """Seconds for everything but a peer: four for a name, and four sends of a second each to what it resolves to."""
@@ -93,7 +104,9 @@ class PeerResult:
     @property
     def result(self) -> str:
         if self.path is not None:
-            return f"connected, {self.path.kind} to {self.path.remote_address}"
+            through = "" if self.path.relay is None else f" through {self.path.relay.z32}"
+            rtt = "" if self.path.rtt is None else f", round trip {self.path.rtt * 1000:.0f} ms"
+            return f"connected, {self.path.kind}{through} to {self.path.remote_address}{rtt}"
         return "no result in time" if self.error is None else str(self.error)
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,7 +115,37 @@ class PeerResult:
             "connected": self.path is not None,
             "path": None if self.path is None else self.path.kind,
             "address": None if self.path is None else str(self.path.remote_address),
+            "relay": None if self.path is None or self.path.relay is None else self.path.relay.z32,
+            "rtt": None if self.path is None else self.path.rtt,
             "stages": [{"name": s.name, "at": round(s.at, 4), "detail": s.detail} for s in self.stages],
+            "error": None if self.error is None else self.error.to_dict(),
+        }
+
+
+@dataclass(slots=True)
+class RelayResult:
+    """Whether one of the configured relays can be reached."""
+
+    key: PublicKey
+    address: Address | None = None
+    """Where it was reached."""
+    rtt: float | None = None
+    """Seconds; None when it does not answer pings there."""
+    error: ConnectError | None = None
+
+    @property
+    def result(self) -> str:
+        if self.address is not None:
+            rtt = "" if self.rtt is None else f" in {self.rtt * 1000:.0f} ms"
+            return f"answers{rtt} from {self.address}"
+        return "no result in time" if self.error is None else str(self.error)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "public_key": self.key.z32,
+            "reachable": self.address is not None,
+            "address": None if self.address is None else str(self.address),
+            "rtt": self.rtt,
             "error": None if self.error is None else self.error.to_dict(),
         }
 
@@ -119,6 +162,7 @@ class Report:
     nodes: int = 0
     """DHT nodes known in the end."""
     stun: list[StunResult] = field(default_factory=list)
+    relays: list[RelayResult] = field(default_factory=list)
     peer: PeerResult | None = None
 
     @property
@@ -128,7 +172,7 @@ class Report:
 
     def advice(self) -> list[str]:
         """What to do, most urgent first; empty when all is well."""
-        found = [*self._about_reachability(), *self._about_nat()]
+        found = [*self._about_reachability(), *self._about_relays(), *self._about_nat()]
         found += [
             f"Packets that this machine sends to its own address {local.host} do not arrive (some VPNs and virtual "
             "machines do that): peers are not told this address."
@@ -151,16 +195,28 @@ class Report:
             return ["No bootstrap host has an address: is this machine online, and does its DNS work?"]
         return ["No bootstrap node answers: a firewall may block UDP. Let UDP out to any port, or try another network."]
 
+    def _about_relays(self) -> list[str]:
+        if not self.reachable:
+            return []
+        return [
+            f"The relay {relay.key.z32} cannot be reached: is it running, and is this its key?"
+            for relay in self.relays
+            if relay.address is None
+        ]
+
     def _about_nat(self) -> list[str]:
         if not self.reachable:
             return []
         if self.nat.kind == "unknown":
             return ["Too few nodes tell what the NAT looks like: a DHT of fewer than four nodes needs STUN servers."]
         if self.nat.kind == "random":
-            return [
+            text = (
                 "The NAT uses another port for every destination. Peers behind one that does so too can be reached "
-                "through a relay only: pass relay_through, or have the router forward a UDP port (then pass port)."
-            ]
+                "through a relay only, unless both NATs take one port after the other"
+            )
+            if any(relay.address is not None for relay in self.relays):
+                return []
+            return [f"{text}: pass relay_through, or have the router forward a UDP port (then pass port)."]
         return []
 
     def to_dict(self) -> dict[str, Any]:
@@ -173,13 +229,14 @@ class Report:
             "bootstrap": [host.to_dict() for host in self.bootstrap],
             "stun": [result.to_dict() for result in self.stun],
             "reach": [{"peer": kind, "direct": direct, "relayed": relayed} for kind, direct, relayed in reach(self)],
+            "relays": [relay.to_dict() for relay in self.relays],
             "peer": None if self.peer is None else self.peer.to_dict(),
             "advice": self.advice(),
         }
 
 
 def reach(report: Report) -> list[tuple[str, str, str]]:
-    """Peer's kind of NAT, whether it can be reached directly, and whether with a relay. hyperdht.md, section 8."""
+    """Peer's kind of NAT, whether it can be reached directly, and whether through the given relays. hyperdht.md, section 8."""
     if not report.reachable:
         return [(kind, "no", "no") for kind in ("open", "consistent", "random")]
     searched = "yes, in seconds"  # one side tries ports of the other's NAT until one is hit
@@ -189,7 +246,13 @@ def reach(report: Report) -> list[tuple[str, str, str]]:
         "random": (searched, "no"),
         "unknown": ("perhaps", "perhaps"),
     }[report.nat.kind]
-    return [("open", "yes", "yes"), ("consistent", behind_consistent, "yes"), ("random", behind_random, "yes")]
+    works = any(relay.address is not None for relay in report.relays)
+    relayed = "yes" if works else "no" if report.relays else "no relay given"
+    return [
+        ("open", "yes", relayed),
+        ("consistent", behind_consistent, relayed),
+        ("random", behind_random, relayed),
+    ]
 
 
 async def examine(
@@ -218,10 +281,15 @@ async def examine(
     report.local.sort(key=lambda local: IPv4Address(local.host))
     report.stun.sort(key=lambda result: stun.index(result.server))
     report.reachable = dht.reachable
-    if peer is not None and report.reachable:
-        report.peer = PeerResult(peer)
+    report.relays = [RelayResult(key) for key in dht.relaying.keys]
+    if report.reachable:
         with trio.move_on_at(started + deadline):
-            await _dial(report.peer, dht)
+            async with trio.open_nursery() as nursery:
+                for relay in report.relays:
+                    nursery.start_soon(_reach_relay, relay, dht)
+                if peer is not None:
+                    report.peer = PeerResult(peer)
+                    nursery.start_soon(_dial, report.peer, dht)
     report.nat = dht.nat
     report.nodes = len(dht.node.node.table)
     return report
@@ -271,7 +339,7 @@ async def _join(dht: DHT) -> None:
                 nursery.start_soon(dht.ping, address)
 
 
-async def _dial(result: PeerResult, dht: DHT) -> None:
+async def _dial(result: PeerResult, dht: DHT, relaying: RelayChoice | None = None) -> None:
     ended = trio.Event()
 
     def opened(connection: Connection) -> None:
@@ -283,9 +351,18 @@ async def _dial(result: PeerResult, dht: DHT) -> None:
         result.error = error
         ended.set()
 
-    dialling = dht.dial(dht.default_key_pair, result.key, (), opened, failed)
+    dialling = dht.dial(dht.default_key_pair, result.key, (), opened, failed, relaying)
     try:
         await ended.wait()
     finally:
         result.stages = list(dialling.attempt.stages)
         dialling.cancel()
+
+
+async def _reach_relay(result: RelayResult, dht: DHT) -> None:
+    dialled = PeerResult(result.key)
+    await _dial(dialled, dht, RelayChoice(policy="forbid"))  # it must be reached without a relay
+    result.error = dialled.error
+    if dialled.path is not None:
+        result.address = dialled.path.remote_address
+        result.rtt = await dht.ping(result.address)

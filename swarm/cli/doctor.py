@@ -32,8 +32,8 @@ __all__ = ["command", "lines"]
 def command(settings: Settings, peer: PublicKey | None, stun: tuple[str, ...]) -> None:
     """Tell what the network lets through: addresses, NAT, DHT, STUN, which peers can be reached, and what to do.
 
-    PEER is a public key to dial as well. Takes a second when all is well, 15 at most. Exit code 0 when the DHT, and the
-    peer, can be reached; 1 when the DHT cannot; 3, 4 or 5 when the peer cannot.
+    PEER is a public key to dial as well. Takes a second when all is well, 15 at most. Exit code 0 when the DHT, the
+    peer and the relays that were given can be reached; 1 when the DHT cannot; 3, 4 or 5 when one of those cannot.
     """
     run(settings, lambda: _doctor(settings, peer, stun))
 
@@ -49,9 +49,12 @@ async def _doctor(settings: Settings, peer: PublicKey | None, stun: Sequence[str
     settings.output.result(report.to_dict(), "\n".join(lines(report)))
     if not report.reachable:
         return Exit.FAILED
-    if report.peer is None or report.peer.path is not None:
+    failed = [relay.error for relay in report.relays if relay.address is None]
+    if report.peer is not None and report.peer.path is None:
+        failed.insert(0, report.peer.error)
+    if not failed:
         return Exit.OK
-    return (exit_of(report.peer.error) if report.peer.error is not None else None) or Exit.NO_CONNECTION
+    return (exit_of(failed[0]) if failed[0] is not None else None) or Exit.NO_CONNECTION
 
 
 def lines(report: Report) -> Iterator[str]:
@@ -79,6 +82,10 @@ def lines(report: Report) -> Iterator[str]:
     yield "peers behind a NAT that is   directly         with a relay"
     for kind, direct, relayed in reach(report):
         yield f"  {kind:<27}{direct:<17}{relayed}"
+    if report.relays:
+        yield "relays"
+        for relay in report.relays:
+            yield f"  {relay.key.z32}  {relay.result}"
     if report.peer is not None:
         yield f"peer {report.peer.key.z32}"
         for stage in report.peer.stages:

@@ -156,6 +156,12 @@ const commands = {
     return { open: open.map(([conn, { stream }]) => ({ conn, remote: stream.remotePublicKey.toString('hex') })) }
   },
 
+  // What the swarm itself holds, each by what both of its ends know it as.
+  async links() {
+    const links = [...swarm.connections].filter((stream) => !stream.destroying && stream.handshakeHash)
+    return { links: links.map((stream) => [stream.remotePublicKey.toString('hex'), stream.handshakeHash.toString('hex')]) }
+  },
+
   async send({ conn, seed, bytes }) {
     const data = contentOf(seed, bytes)
     for (let at = 0; at < bytes; at += WRITE) await write(connections.get(conn).stream, data.subarray(at, at + WRITE))

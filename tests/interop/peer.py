@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -32,10 +33,12 @@ class Peer:
         self._key_pair = key_pair
         self._nursery = nursery
         self._connections: dict[int, Connection] = {}
+        self._adopted = 0
         self._relay: Relay | None = None
 
     def adopt(self, connection: Connection) -> int:
-        conn = len(self._connections) + 1
+        self._adopted += 1
+        conn = self._adopted
         self._connections[conn] = connection
         remote = connection.remote_public_key.hex()
         report({"event": "connection", "conn": conn, "remote": remote, "initiator": connection.is_initiator})
@@ -98,14 +101,30 @@ class Peer:
             ]
         }
 
+    async def links(self) -> dict[str, Any]:
+        return {"links": [(c.remote_public_key.hex(), c.handshake_hash.hex()) for c in self._swarm.connections]}
+
+    async def about(self, key: str) -> dict[str, Any]:
+        peer = self._swarm.peers.get(bytes.fromhex(key))
+        return {"about": None if peer is None else f"{peer!r} {peer.last_error}"}
+
     async def resources(self) -> dict[str, Any]:
+        gone = [conn for conn, connection in self._connections.items() if connection.is_closed]
+        for conn in gone:
+            del self._connections[conn]
+        gc.collect()
         tasks, waiting = 0, [trio.lowlevel.current_root_task()]
         while waiting:
             task = waiting.pop()
             assert task is not None
             tasks += 1
             waiting += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
-        return {"tasks": tasks, "streams": self._swarm.dht.stats().streams, "peers": len(self._swarm.peers)}
+        return {
+            "tasks": tasks,
+            "streams": self._swarm.dht.stats().streams,
+            "peers": len(self._swarm.peers),
+            "blocks": sys.getallocatedblocks(),
+        }
 
     async def send(self, conn: int, seed: str, bytes: int) -> dict[str, Any]:
         data = hashlib.shake_256(seed.encode()).digest(bytes)

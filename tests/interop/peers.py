@@ -177,7 +177,10 @@ class Peer:
         number = next(self._host.numbers)
         command = {"id": number, "do": name, **options}
         async with self._sending:
-            await self._input.send_all(json.dumps(command).encode() + b"\n")
+            try:
+                await self._input.send_all(json.dumps(command).encode() + b"\n")
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                raise PeerError(f"{self.kind}: {name}: its process ended") from None
         await self._until(lambda: number in self._replies)
         reply = self._replies.pop(number)
         if "error" in reply:

@@ -41,6 +41,8 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         A full checkpoint is executed once for every 256 KiB sent while the window is open, and whenever it is not;
         otherwise only pending cancellation is looked at. Cancelled: an unknown part was sent, whole frames only.
         """
+        if isinstance(data, memoryview):
+            data = _contiguous(data)
         with self._sending:
             await self._before_sending()
             size = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
@@ -80,6 +82,8 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
 
         Raises ``ValueError`` for more than 16,777,198 bytes, and for none: an empty frame is a keep-alive on the wire.
         """
+        if isinstance(data, memoryview):
+            data = _contiguous(data)
         size = memoryview(data).nbytes
         if not 0 < size <= MAX_FRAME:
             raise ValueError(f"a frame has 1 to {MAX_FRAME} bytes, got {size}")
@@ -263,3 +267,8 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         except trio.Cancelled:
             self.destroy()
             raise
+
+
+def _contiguous(data: memoryview) -> bytes | memoryview:
+    """What libsodium can read: a view with gaps is copied."""
+    return data if data.c_contiguous else data.tobytes()

@@ -12,6 +12,12 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 NODE_PACKAGES := tests/interop/node_modules
 
+# what the benchmarks compare with, from PyPI: in an environment of its own, as it brings many packages along
+BENCH_VENV := .venv-bench
+BENCH_PEERS := iroh libp2p
+iroh := iroh >= 1.2, < 2
+libp2p := libp2p >= 0.8.1, < 0.9
+
 # the first of these that is new enough; or say: make PYTHON=/path/to/python test
 PYTHON = $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
 	$(if $(shell $(name) -c 'import sys; print("ok" * (sys.version_info >= (3, 11)))' 2>/dev/null),$(name))))
@@ -32,7 +38,7 @@ soak: $(VENV)/installed-dev $(NODE_PACKAGES)/installed
 	$(RUN) tests/soak/churn.py $(SOAK)
 
 # from its own folder: pystun3 installs a package called tests
-bench: $(VENV)/installed $(NODE_PACKAGES)/installed
+bench: $(VENV)/installed $(NODE_PACKAGES)/installed $(BENCH_PEERS:%=$(BENCH_VENV)/%)
 	cd tests && ../$(RUN) -m benchmarks $(MEASURES)
 
 growth: $(VENV)/installed
@@ -46,7 +52,7 @@ types: $(VENV)/installed-dev
 	$(RUN) -m mypy
 
 clean:
-	rm -rf $(VENV) $(NODE_PACKAGES)
+	rm -rf $(VENV) $(BENCH_VENV) $(NODE_PACKAGES)
 
 $(RUN):
 	$(if $(PYTHON),,$(error Python 3.11 or newer is needed, and none of python3, python3.13, python3.12, python3.11 is))
@@ -63,6 +69,15 @@ $(VENV)/installed-dev: $(VENV)/installed
 		> $(VENV)/dev.txt
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --requirement $(VENV)/dev.txt
 	@touch $@
+
+$(BENCH_VENV)/bin/python: | $(RUN)
+	@$(RUN) -m venv $(BENCH_VENV)
+
+# where one does not install, its rows say so, and the next run tries again
+$(BENCH_PEERS:%=$(BENCH_VENV)/%): $(BENCH_VENV)/%: | $(BENCH_VENV)/bin/python
+	@echo "setting up $* in $(BENCH_VENV)"
+	@$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '$($*)' && touch $@ \
+		|| echo "$* does not install here: the benchmarks go without it"
 
 $(NODE_PACKAGES)/installed: tests/interop/package-lock.json
 	@if command -v npm > /dev/null; then \

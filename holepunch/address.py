@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Address", "best_match", "is_bogon", "is_ipv4", "is_private", "is_reserved", "split_host_port"]
+__all__ = ["Address", "best_match", "is_bogon", "is_ipv4", "is_lan", "is_private", "is_reserved", "split_host_port"]
 
 _MAX_NAME = 253
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
@@ -89,6 +89,7 @@ def _networks(*texts: str) -> tuple[tuple[int, int], ...]:
     return tuple((int(n.network_address), int(n.netmask)) for n in map(ipaddress.IPv4Network, texts))
 
 
+_CARRIERS = _networks("100.64.0.0/10")
 _PRIVATE = _networks("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 _RESERVED = _networks(
     "0.0.0.0/8",
@@ -110,6 +111,11 @@ def _within(host: str, networks: tuple[tuple[int, int], ...]) -> bool:
 def is_private(host: str) -> bool:
     """A host of a home, office, carrier, link-local or loopback network."""
     return _within(host, _PRIVATE)
+
+
+def is_lan(host: str) -> bool:
+    """A host of a home, office, link-local or loopback network, but not of a carrier's, which is between homes."""
+    return is_private(host) and not _within(host, _CARRIERS)
 
 
 def is_reserved(host: str) -> bool:

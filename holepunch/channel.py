@@ -17,7 +17,7 @@ from holepunch.udx import Event
 from holepunch.udx.stream import SEND_QUEUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
     from types import TracebackType
 
     from holepunch.core import Entry, Random
@@ -32,8 +32,9 @@ __all__ = ["CHUNK", "KEEP_ALIVE", "Direction", "SecureChannel"]
 CHUNK = 1 << 16
 """`send_all` cuts into frames of this size, and `receive_some` joins up to it."""
 KEEP_ALIVE = 5.0
-"""Seconds of silence after which an empty frame is written. Node's keep-alive counts its own silence only; here a frame
-of the peer's ends it too, since the ACK for it keeps the NATs' mappings open as well."""
+"""Seconds without an own write after which an empty frame is written (hyperdht's connection keep-alive). Between two
+peers of this implementation a frame of the peer's counts as well: the ACK for it keeps the NATs' mappings open, too. A
+program on Node may count on frames of this side (secret-stream's ``setTimeout``)."""
 KEEP_ALIVE_STEP = 0.5
 """Keep-alive times are rounded down to multiples of this many seconds, so that many idle streams share one wake-up. The
 side that dialled waits for one more: one frame then serves both."""
@@ -104,6 +105,8 @@ class SecureChannel:
         self._wrote_at = self._heard_at = self._path_since = endpoint.now()
         self._path = Path.to(raw.core.route[1], rtt=None, since=self._path_since) if raw.core.route else None
         self._timer: Entry
+        self.lan_hosts: Container[str] = ()
+        """The peer's own hosts in its local networks, as far as it told."""
         self.relay: PublicKey | None = None
         """The blind relay that the stream goes through now."""
         self.on_decrypted: Callable[[], None] | None = None
@@ -164,7 +167,10 @@ class SecureChannel:
         """How the bytes travel now; after the close, how they did last."""
         route = self._raw.core.route
         if route is not None:
-            self._path = Path.to(route[1], relay=self.relay, rtt=self._raw.core.rtt, since=self._path_since)
+            host = route[1].host
+            lan = host in self.lan_hosts or host.startswith("127.")
+            rtt, since = self._raw.core.rtt, self._path_since
+            self._path = Path.to(route[1], relay=self.relay, lan=lan, rtt=rtt, since=since)
         assert self._path is not None
         return self._path
 
@@ -366,9 +372,10 @@ class SecureChannel:
         self._timer = self._endpoint.schedule.at(self._keep_alive_at(), self._keep_alive)
 
     def _keep_alive_at(self) -> float:
-        silent_since = max(self._wrote_at, self._heard_at)
-        patience = KEEP_ALIVE + KEEP_ALIVE_STEP if self.is_initiator else KEEP_ALIVE
-        return (silent_since + patience) // KEEP_ALIVE_STEP * KEEP_ALIVE_STEP
+        at = self._wrote_at + KEEP_ALIVE
+        if self._secret.controls is not None:
+            at = max(self._wrote_at, self._heard_at) + KEEP_ALIVE + self.is_initiator * KEEP_ALIVE_STEP
+        return at // KEEP_ALIVE_STEP * KEEP_ALIVE_STEP
 
     def ping(self) -> None:
         """Write an empty frame: a peer that is gone is noticed within UDX's 13 s."""

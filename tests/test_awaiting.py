@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-async def test_what_beginning_raises_comes_out_and_nothing_waits_for_it() -> None:
+def begun() -> Waiters:
     waiters = Waiters("test")
+    waiters.begin()
+    return waiters
+
+
+async def test_what_beginning_raises_comes_out_and_nothing_waits_for_it() -> None:
+    waiters = begun()
 
     def begin(done: Callable[[None], None], fail: object) -> None:
         raise ValueError("misuse")
@@ -26,7 +32,7 @@ async def test_what_beginning_raises_comes_out_and_nothing_waits_for_it() -> Non
 
 
 async def test_what_is_waited_for_is_cancelled_with_the_waiting() -> None:
-    waiters, cancelled = Waiters("test"), trio.Event()
+    waiters, cancelled = begun(), trio.Event()
     with trio.move_on_after(0):
         await waiters.ask(lambda done, fail: cancelled.set)
     assert cancelled.is_set()
@@ -34,7 +40,7 @@ async def test_what_is_waited_for_is_cancelled_with_the_waiting() -> None:
 
 
 async def test_closing_ends_every_wait() -> None:
-    waiters = Waiters("test")
+    waiters = begun()
 
     async def ask() -> None:
         with pytest.raises(trio.ClosedResourceError, match="this test"):

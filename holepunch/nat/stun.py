@@ -39,6 +39,8 @@ RETRANSMIT = 0.5
 times."""
 TIMEOUT = 4.0
 """Seconds for one server in all: its name, a thread, and the four sends."""
+RESOLVED = 300.0
+"""Seconds that the address of a server which answers is kept: sockets come and go faster."""
 
 _HEADER = 20
 _BINDING_RESPONSE = 0x0101
@@ -143,6 +145,8 @@ class Stun:
         self._network = network
         self._sockets = sockets
         self._exchanges: set[_Exchange] = set()
+        self._addresses: dict[StunServer, tuple[Address, float]] = {}
+        """And until when they hold."""
         self._threads = trio.CapacityLimiter(MAX_THREADS)
 
     def receive(self, role: Role, data: Buffer, source: Address) -> None:
@@ -157,15 +161,28 @@ class Stun:
         """
         pong: Pong | None = None
         with trio.move_on_after(TIMEOUT):
-            try:
-                found = await self._network.resolve(server.host)
-            except OSError as error:
-                logger.info("STUN server %s does not resolve: %s", server, error)
+            address = await self._address_of(server)
+            if address is None:
                 return None
-            pong = await self._exchange(role, Address(found[0], server.port))
+            pong = await self._exchange(role, address)
         if pong is None:
+            self._addresses.pop(server, None)
             logger.info("STUN server %s gives no usable answer", server)
         return pong
+
+    async def _address_of(self, server: StunServer) -> Address | None:
+        known, until = self._addresses.get(server, (None, 0.0))
+        if known is not None and trio.current_time() < until:
+            return known
+        try:
+            found = await self._network.resolve(server.host)
+        except OSError as error:
+            logger.info("STUN server %s does not resolve: %s", server, error)
+            return None
+        address = Address(found[0], server.port)
+        if server in self.servers:  # as many as were configured: the others are asked once
+            self._addresses[server] = address, trio.current_time() + RESOLVED
+        return address
 
     async def _exchange(self, role: Role, server: Address) -> Pong | None:
         exchange = _Exchange(self._sockets, role, server)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from holepunch.address import is_private
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from holepunch.address import Address
@@ -18,8 +16,8 @@ __all__ = ["Path"]
 class Path:
     """One way between two peers."""
 
-    kind: str
-    """``"direct"``, ``"lan"`` or ``"relayed"``."""
+    kind: Literal["direct", "lan", "relayed"]
+    """``"lan"``: direct, inside a network that both are in, or on one machine."""
     remote_address: Address
     """Where packets go: the peer, or the relay in between."""
     relay: PublicKey | None
@@ -30,9 +28,10 @@ class Path:
     """When this path was taken, on trio's clock, in seconds."""
 
     @classmethod
-    def to(cls, remote: Address, *, relay: PublicKey | None = None, rtt: float | None, since: float) -> Path:
-        kind = "relayed" if relay is not None else "lan" if is_private(remote.host) else "direct"
-        return cls(kind, remote, relay, rtt, since)
+    def to(
+        cls, remote: Address, *, relay: PublicKey | None = None, lan: bool = False, rtt: float | None, since: float
+    ) -> Path:
+        return cls("relayed" if relay is not None else "lan" if lan else "direct", remote, relay, rtt, since)
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from holepunch.address import is_private
 from holepunch.errors import Attempt, ConnectError, Reason, Stage
 from holepunch.keys import PublicKey, hash32
 from holepunch.nat.classifier import Firewall
@@ -33,7 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Dial"]
 
 MAX_STAGES = 64
-"""Steps that an attempt remembers. A search that finds many dead relays must not grow the error without end."""
+"""Steps that an attempt remembers. A search that finds many dead relays must not grow the error without end, and must
+not crowd out its last words."""
 
 
 class Dial:
@@ -225,7 +225,7 @@ class Dial:
         way.on_settled = self._settled
         self._environment.signaller.remember_relays(self._remote_public_key, answer.relays)
         self._environment.streams.connect(self.local_id, *route, remote_id)
-        self._on_connected(Established(self.local_id, answer.session, answer.payload, *route, False, way))
+        self._on_connected(Established(self.local_id, answer.session, answer.payload, *route, way))
         if self._failure is not None or self._relaying.required:
             self._release()
 
@@ -268,8 +268,7 @@ class Dial:
         self._release(keep=role)
         self._environment.signaller.remember_relays(self._remote_public_key, answer.relays)
         self._environment.streams.connect(self.local_id, role, address, answer.udx.id)
-        lan = is_private(address.host) and address.host in {a.host for a in answer.payload.addresses4}
-        self._on_connected(Established(self.local_id, answer.session, answer.payload, role, address, lan))
+        self._on_connected(Established(self.local_id, answer.session, answer.payload, role, address))
 
     def _fail(self, failure: Failure) -> None:
         if self.done:
@@ -313,7 +312,10 @@ class Dial:
             puncher.close()
 
     def _note(self, name: str, detail: str = "") -> None:
-        if len(self.attempt.stages) < MAX_STAGES:
-            stage = Stage(name, self._environment.schedule.now - self._started, detail)
-            self.attempt.stages.append(stage)
-            self._on_stage(self.attempt, stage)
+        stages = self.attempt.stages
+        if len(stages) >= MAX_STAGES:
+            # what happened last explains most, and how it began comes next
+            del stages[MAX_STAGES // 2]
+        stage = Stage(name, self._environment.schedule.now - self._started, detail)
+        stages.append(stage)
+        self._on_stage(self.attempt, stage)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from holepunch.address import is_lan
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -54,10 +56,17 @@ class Established(NamedTuple):
     role: Role
     """The socket of the path. A punch socket (2 and above) belongs to the stream from now on."""
     address: Address
-    lan: bool
-    """The address is one of the peer's own, inside a network that both are in."""
     relay: RelayWay | None = None
     """The path goes through a blind relay, for now."""
+
+    @property
+    def lan_hosts(self) -> frozenset[str]:
+        """The peer's own hosts in its local networks: a path to one of them never leaves them."""
+        return frozenset(address.host for address in self.remote_payload.addresses4 if is_lan(address.host))
+
+    @property
+    def lan(self) -> bool:
+        return self.address.host in self.lan_hosts
 
 
 class ProbeTable:

@@ -315,7 +315,7 @@ class Incoming:
         self._connected = True
         way.on_settled = self._settled
         self._environment.streams.connect(local_id, *route, remote_id)
-        self._on_connected(Established(local_id, self._handshake.session, self.payload, *route, False, way))
+        self._on_connected(Established(local_id, self._handshake.session, self.payload, *route, way))
         if self._scope.closed:
             self._finish()
 
@@ -363,8 +363,7 @@ class Incoming:
         if self._puncher is not None:
             self._puncher.give_away(role)
         self._environment.streams.connect(local_id, role, address, udx.id)
-        lan = is_private(address.host) and address.host in {a.host for a in self.payload.addresses4}
-        self._on_connected(Established(local_id, self._handshake.session, self.payload, role, address, lan))
+        self._on_connected(Established(local_id, self._handshake.session, self.payload, role, address))
         return True
 
     def _finish(self) -> None:

@@ -23,6 +23,9 @@ WAVE = 5
 """Nodes that are asked at a time: a verdict takes 4 answers, and one may be away. (Node: 4.)"""
 WAVE_PAUSE = 0.3
 """Seconds after which further ones are asked. (Node waits until the first have timed out, after 1 s.)"""
+ENOUGH = 4
+"""Nodes that are known, from which on STUN servers are asked only once the nodes leave the verdict open: every
+handshake that a stranger begins would cost them a request each."""
 MAX_WITNESSES = 15
 SKIP_RECENT = 5
 SKIP_FROM = 8
@@ -45,6 +48,7 @@ class Sampling:
         "_role",
         "_scope",
         "_seen",
+        "_servers",
         "_unanswered",
         "analysed",
     )
@@ -62,10 +66,17 @@ class Sampling:
         """Set when the verdict is as good as it gets."""
         if self._classifier.firewall is not Firewall.UNKNOWN:
             self.analysed.set(None)
-        for ask in environment.stun:
-            self._unanswered += 1
-            self._scope.begin(partial(ask, role), self._on_pong)
+        self._servers = environment.stun
+        if len(environment.signaller.witnesses()) < ENOUGH:
+            self._ask_servers()
         self._ask()
+
+    def _ask_servers(self) -> None:
+        """The STUN servers, once."""
+        servers, self._servers = self._servers, ()
+        for ask in servers:
+            self._unanswered += 1
+            self._scope.begin(partial(ask, self._role), self._on_pong)
 
     def _ask(self) -> None:
         """Ask some more nodes, if there are any, until there is a verdict."""
@@ -75,6 +86,8 @@ class Sampling:
         skip = SKIP_RECENT if len(witnesses) >= SKIP_FROM else 0
         fresh = [w for w in (*witnesses[skip:], *witnesses[:skip]) if w not in self._asked][:WAVE]
         if len(self._asked) >= MAX_WITNESSES or not fresh:
+            if not self._unanswered:
+                self._ask_servers()
             if not self._unanswered:
                 self.analysed.set(None)
             return

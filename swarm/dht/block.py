@@ -31,7 +31,6 @@ from swarm.dht.entrance import Entrance
 from swarm.dht.host import watch_host
 from swarm.dht.hypernode import HyperNode
 from swarm.dht.surroundings import Surroundings, parse_servers
-from swarm.stats import NodeStats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from swarm.dht.relay import Relay
     from swarm.membership import Membership
     from swarm.nat import Nat
+    from swarm.stats import NodeStats
 
 __all__ = ["NodeBlock"]
 
@@ -258,6 +258,8 @@ class NodeBlock:
 
     def stats(self) -> NodeStats:
         """Counts of this node, now."""
+        from swarm.stats import NodeStats  # when asked for: importing a swarm takes long enough
+
         self._waiters.check()
         node = self._hyper.node
         return NodeStats(

@@ -48,6 +48,7 @@ def connection_over(
         connection.agree_on_controls()
         connection.tags = frozenset(greeting.tags)
 
+    connection.lan_hosts = established.lan_hosts
     if established.relay is not None:
         connection.relay = established.relay.key  # the peer's header may be there already, and the path is told then
 

@@ -24,7 +24,6 @@ from swarm.policy.peers import PeerBook
 from swarm.policy.rendezvous import Rendezvous
 from swarm.policy.session import Session
 from swarm.policy.stalling import Stalls
-from swarm.stats import Accepted, Dialled, Stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from swarm.policy.links import Messages, Waiter
     from swarm.policy.peers import PeerInfo
     from swarm.policy.retry import Backoffs
+    from swarm.stats import Stats
     from swarm.topic import Topic
 
 __all__ = ["Policy"]
@@ -119,6 +119,8 @@ class Policy:
         return link.id if link is not None and link.state is State.OPEN else None
 
     def stats(self) -> Stats:
+        from swarm.stats import Accepted, Dialled, Stats  # when asked for: importing a swarm takes long enough
+
         counts = self._context.counters
         return Stats(
             dialled=Dialled(counts.attempted, counts.dialled, counts.failed, counts.dialled_closed),

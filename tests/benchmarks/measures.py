@@ -12,7 +12,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .programs import KINDS, Program, cpu_seconds, loss, memory, peers, testnet
+from .links import long_link, shared_link
+from .network import loss
+from .others import beside
+from .programs import KINDS, Failure, cpu_seconds, dht_nodes, meet, memory, peers, transfer
 from .rows import LOSSES, WRITES
 
 if TYPE_CHECKING:
@@ -30,8 +33,11 @@ PAIRS = {  # sender, receiver; mixed pairs meet on a DHT of Node's nodes
     "node-python": ("node", "python"),
 }
 DHT_NODES = 10
-PATIENCE = 5.0
-"""Seconds that a pair has to meet."""
+PATIENCE = 3.0
+"""Seconds that a pair has to meet that joins at the same instant."""
+PAIRS_A_ROUND = 5
+LATE_PAIRS = 3
+"""In a round, too: of these the second joins later."""
 PINGS = 3000
 BURST = 200
 IDLE = 500
@@ -45,38 +51,21 @@ def _add(samples: Samples, key: str, stack: str, value: float) -> None:
 # -- one connection --------------------------------------------------------------------------------------------------
 
 
-def _connect(one: Program, other: Program) -> None:
-    topic = os.urandom(32).hex()
-    one.call("serve", topic=topic)
-    other.call("meet", topic=topic, patience=PATIENCE, server=False)
-    one.call("met")
-
-
-def _transfer(sender: Program, receiver: Program, size: int, total: int) -> float:
-    """Bytes per second."""
-    count = total // size
-    receiver.begin("receive", bytes=count * size)
-    sender.begin("send", size=size, count=count)
-    seconds: float = receiver.end()["seconds"]
-    sender.end()
-    return count * size / seconds
-
-
 def connection(samples: Samples) -> None:
-    with testnet("node", DHT_NODES) as (node_dht, _), testnet("python", DHT_NODES) as (python_dht, _):
+    with dht_nodes("node", DHT_NODES) as (node_dht, _), dht_nodes("python", DHT_NODES) as (python_dht, _):
         for stack, kinds in PAIRS.items():
             with peers(python_dht if kinds == PAIRS["python"] else node_dht, *kinds) as (sender, receiver):
-                _connect(sender, receiver)
-                _transfer(sender, receiver, 1 << 16, 32 * MB)
+                meet(sender, receiver)
+                transfer(sender, receiver, 1 << 16, 32 * MB)
                 before = cpu_seconds(sender) + cpu_seconds(receiver)
-                rate = _transfer(sender, receiver, 1 << 16, 256 * MB)
+                rate = transfer(sender, receiver, 1 << 16, 256 * MB)
                 cpu = cpu_seconds(sender) + cpu_seconds(receiver) - before
                 _add(samples, "throughput", stack, rate / MB)
                 _add(samples, "cpu", stack, cpu * 1000 / 256)
                 if stack not in KINDS:
                     continue
                 for size, megabytes in WRITES.items():
-                    _add(samples, f"writes of {size}", stack, _transfer(sender, receiver, size, megabytes * MB) / MB)
+                    _add(samples, f"writes of {size}", stack, transfer(sender, receiver, size, megabytes * MB) / MB)
                 receiver.begin("echo", bytes=100 * PINGS)
                 times = sender.call("ping", size=100, count=PINGS)
                 receiver.end()
@@ -87,11 +76,11 @@ def connection(samples: Samples) -> None:
 def lossy(samples: Samples) -> None:
     """The same over a loopback that loses datagrams, at random and in both directions."""
     for kind in KINDS:
-        with testnet(kind, DHT_NODES) as (dht, _), peers(dht, kind, kind) as (sender, receiver):
-            _connect(sender, receiver)
+        with dht_nodes(kind, DHT_NODES) as (dht, _), peers(dht, kind, kind) as (sender, receiver):
+            meet(sender, receiver)
             for percent, megabytes in LOSSES.items():
                 with loss(percent):
-                    rate = _transfer(sender, receiver, 1 << 16, megabytes * MB)
+                    rate = transfer(sender, receiver, 1 << 16, megabytes * MB)
                 _add(samples, f"{percent} % lost", kind, rate / MB)
 
 
@@ -125,30 +114,33 @@ def ceiling(samples: Samples) -> None:
 
 
 def joins(samples: Samples) -> None:
-    """One of the twenty pairs of fresh processes, for each way to meet."""
+    """Some pairs of fresh processes, for each way to meet."""
     for kind in KINDS:
-        with testnet(kind, DHT_NODES) as (dht, _):
-            topic = os.urandom(32).hex()
-            with peers(dht, kind, kind) as pair:
-                for peer in pair:
-                    peer.begin("meet", topic=topic, patience=PATIENCE)
-                times = [peer.end()["ms"] for peer in pair]
+        with dht_nodes(kind, DHT_NODES) as (dht, _):
+            for _ in range(PAIRS_A_ROUND):
+                topic = os.urandom(32).hex()
+                with peers(dht, kind, kind) as pair:
+                    for peer in pair:
+                        peer.begin("meet", topic=topic, patience=PATIENCE)
+                    times = [peer.end()["ms"] for peer in pair]
                 met = None not in times
-                samples.setdefault(("met at once", kind), [0.0])[0] += met
+                _add(samples, "pairs", kind, met * 100)
                 if met:
                     _add(samples, "join at once", kind, max(times))
-            topic = os.urandom(32).hex()
-            with peers(dht, kind, kind) as (first, second):
-                first.begin("meet", topic=topic, patience=PATIENCE)
-                time.sleep(0.3)
-                took = second.call("meet", topic=topic, patience=PATIENCE)["ms"]
+            for _ in range(LATE_PAIRS):
+                topic = os.urandom(32).hex()
+                with peers(dht, kind, kind) as (first, second):
+                    first.begin("meet", topic=topic, patience=PATIENCE)
+                    time.sleep(0.3)
+                    took = second.call("meet", topic=topic, patience=PATIENCE)["ms"]
                 if took is not None:
                     _add(samples, "join later", kind, took)
+        samples["met at once", kind] = [statistics.fmean(samples["pairs", kind])]
 
 
 def dials(samples: Samples) -> None:
     for kind in KINDS:
-        with testnet(kind, DHT_NODES) as (dht, _), peers(dht, kind, kind) as (server, client):
+        with dht_nodes(kind, DHT_NODES) as (dht, _), peers(dht, kind, kind) as (server, client):
             key = server.call("listen")["key"]
             client.call("dial", key=key, count=20)
             _add(samples, "dials", kind, BURST / client.call("dial", key=key, count=BURST)["seconds"])
@@ -156,7 +148,7 @@ def dials(samples: Samples) -> None:
 
 def bursts(samples: Samples) -> None:
     for kind in KINDS:
-        with testnet(kind, DHT_NODES) as (dht, _), peers(dht, kind, kind) as (server, client):
+        with dht_nodes(kind, DHT_NODES) as (dht, _), peers(dht, kind, kind) as (server, client):
             key = server.call("listen")["key"]
             burst = client.call("dial", key=key, count=BURST, at_once=True)
             _add(samples, "burst", kind, burst["seconds"])
@@ -164,23 +156,26 @@ def bursts(samples: Samples) -> None:
 
 
 def idle(samples: Samples) -> None:
+    """One process holds connections to another one: what each of the two needs for it."""
     for kind in KINDS:
-        with testnet(kind, DHT_NODES) as (dht, _), peers(dht, kind, kind) as (server, client):
+        with dht_nodes(kind, DHT_NODES) as (dht, _), peers(dht, kind, kind) as (server, client):
             key = server.call("listen")["key"]
-            client.call("dial", key=key, count=50, keep=True)
+            kept = client.call("dial", key=key, count=50, keep=True)["opened"]
             time.sleep(1)
-            sides = {"memory accepted": server, "memory dialled": client}
-            before = {name: memory(side) for name, side in sides.items()}
-            client.call("dial", key=key, count=IDLE, keep=True)
+            roles = {"accepted": server, "dialled": client}
+            before = {name: memory(side) for name, side in roles.items()}
+            kept += client.call("dial", key=key, count=IDLE, keep=True)["opened"]
             time.sleep(1)
-            for name, side in sides.items():
-                _add(samples, name, kind, (memory(side) - before[name]) / IDLE / 1000)
-            if kind == "python":
-                client.call("dial", key=key, count=1000 - IDLE - 50, keep=True)
-                time.sleep(2)
-                used = cpu_seconds(client)
-                time.sleep(IDLE_TIME)
-                _add(samples, "idle cpu", kind, (cpu_seconds(client) - used) / IDLE_TIME * 100)
+            for name, side in roles.items():
+                _add(samples, f"memory {name}", kind, (memory(side) - before[name]) / IDLE / 1000)
+            kept += client.call("dial", key=key, count=1000 - IDLE - 50, keep=True)["opened"]
+            if kept < 1000:
+                raise Failure(f"of 1,000 connections of {kind} {kept} stay open")
+            time.sleep(2)
+            used = {name: cpu_seconds(side) for name, side in roles.items()}
+            time.sleep(IDLE_TIME)
+            for name, side in roles.items():
+                _add(samples, f"idle cpu {name}", kind, (cpu_seconds(side) - used[name]) / IDLE_TIME * 100)
 
 
 # -- the DHT ---------------------------------------------------------------------------------------------------------
@@ -189,9 +184,9 @@ def idle(samples: Samples) -> None:
 def dht(samples: Samples) -> None:
     for nodes in (20, 100, 500):
         for kind in KINDS:
-            with testnet(kind, nodes) as (bootstrap, program):
+            with dht_nodes(kind, nodes) as (bootstrap, program):
                 if nodes == 100:
-                    with testnet(kind, 20) as (_, small):
+                    with dht_nodes(kind, 20) as (_, small):
                         _add(samples, "node memory", kind, (memory(program) - memory(small)) / 80 / 1000)
                 with peers(bootstrap, kind) as (peer,):
                     for what in ("lookup", "announce"):
@@ -203,26 +198,37 @@ def dht(samples: Samples) -> None:
 # -- starting --------------------------------------------------------------------------------------------------------
 
 
+VERSION = "import sys; sys.argv = ['swarm', '--version']; from swarm.cli import main; main()"
+LOADED = """
+import atexit, sys
+atexit.register(lambda: print(*(name for name in ("trio", "click") if name in sys.modules), sep=", ", file=sys.stderr))
+"""
+
+
 def starts(samples: Samples) -> None:
-    """CPU time, which on an idle machine is the time it takes: one value from seven runs of each."""
-    version = "import sys; sys.argv = ['swarm', '--version']; from swarm.cli import main; main()"
+    """CPU time, which on an idle machine is the time it takes: one value from five runs of each."""
     with tempfile.TemporaryDirectory() as cache:  # everything compiled, as it is once a package was installed
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": cache}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
-        def start(code: str) -> float:
+        def start(code: str) -> tuple[float, str]:
+            """Milliseconds, and what it printed as an error."""
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, env=environment)
+            done = subprocess.run(
+                [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
+            )
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000
+            return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000, done.stderr.strip()
 
+        # a dependency that the command does not import is no excuse for what it does
+        needed = start(LOADED + VERSION)[1]
         for key, longer, shorter in (
             ("import", "import trio; from swarm import Swarm", "import trio"),
-            ("version", version, "import trio, click"),
+            ("version", VERSION, f"import {needed}" if needed else "pass"),
         ):
             start(longer)
             start(shorter)
-            pairs = [(start(longer), start(shorter)) for _ in range(7)]
+            pairs = [(start(longer)[0], start(shorter)[0]) for _ in range(5)]
             _add(samples, key, "python", statistics.median(long - short for long, short in pairs))
 
 
@@ -233,13 +239,17 @@ class Measure:
 
 
 MEASURES = {
-    "connection": Measure(connection, 4),
+    "connection": Measure(connection, 3),
+    "joins": Measure(joins, 4),
     "lossy": Measure(lossy, 3),
+    "long-link": Measure(long_link, 2),
+    "shared-link": Measure(shared_link, 2),
     "ceiling": Measure(ceiling, 3),
-    "joins": Measure(joins, 20),
-    "dials": Measure(dials, 5),
+    "dials": Measure(dials, 4),
     "bursts": Measure(bursts, 2),
     "idle": Measure(idle, 2),
     "dht": Measure(dht, 1),
     "starts": Measure(starts, 3),
+    "beside": Measure(beside, 2),
 }
+"""Their first rounds are run first, then their second ones, and so on: what the machine does meanwhile hits all."""

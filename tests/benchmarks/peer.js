@@ -1,4 +1,5 @@
-// One Hyperswarm peer of Node that is measured, driven by JSON lines: peer.py in JavaScript.   node peer.js HOST:PORT
+// One Hyperswarm peer of Node that is measured, driven by JSON lines: peer.py in JavaScript.
+// node peer.js HOST:PORT [ADDRESS]
 'use strict'
 
 const { randomBytes } = require('crypto')
@@ -6,8 +7,8 @@ const { createInterface } = require('readline')
 const DHT = require('hyperdht')
 const Hyperswarm = require('hyperswarm')
 
-const [bootstrap] = process.argv.slice(2)
-const dht = new DHT({ bootstrap: [bootstrap], host: '127.0.0.1' })
+const [bootstrap, host = '127.0.0.1'] = process.argv.slice(2)
+const dht = new DHT({ bootstrap: [bootstrap], host })
 const swarm = new Hyperswarm({ dht })
 const kept = []
 
@@ -68,6 +69,22 @@ const commands = {
   async send({ size, count }) {
     const data = randomBytes(size)
     for (let i = 0; i < count; i++) if (!connection.write(data)) await drained()
+  },
+
+  async pour({ seconds }) {
+    const data = randomBytes(65536)
+    const ends = now() + seconds * 1000
+    while (now() < ends) if (!connection.write(data)) await drained()
+  },
+
+  async gauge({ after, seconds }) {
+    const begins = now() + after * 1000
+    let count = 0
+    await reading((done) => (data) => {
+      if (now() >= begins + seconds * 1000) return done()
+      if (now() >= begins) count += data.length
+    })
+    return { bytes: count }
   },
 
   async receive({ bytes }) {

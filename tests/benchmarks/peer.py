@@ -1,6 +1,6 @@
 """One peer of ours that is measured, driven by JSON lines: peer.js in Python, on the public API.
 
-    python peer.py HOST:PORT
+    python -m benchmarks.peer HOST:PORT [ADDRESS]       from the folder tests; ADDRESS: where it binds, else 127.0.0.1
 
 In: ``{"do": NAME, ...}``, one command at a time; out: ``{"result": {...}}`` or ``{"error": TEXT}``. Before the first
 command ``{"result": {"key": HEX}}`` says that the peer is part of the DHT.
@@ -8,7 +8,6 @@ command ``{"result": {"key": HEX}}`` says that the peer is part of the DHT.
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import sys
@@ -19,12 +18,10 @@ import trio
 
 from swarm import KeyPair, Swarm
 
+from .exchange import Exchange, report
+
 if TYPE_CHECKING:
     from swarm import Connection
-
-
-def report(line: dict[str, Any]) -> None:
-    print(json.dumps(line), flush=True)
 
 
 def _requests(swarm: Swarm) -> int:
@@ -33,8 +30,8 @@ def _requests(swarm: Swarm) -> int:
     return rpc.responses + rpc.timeouts + rpc.retries + rpc.in_flight
 
 
-class Peer:
-    """The commands: each takes a command's options and gives its result."""
+class Peer(Exchange):
+    """The commands of `Exchange`, and those of a peer that has a DHT."""
 
     def __init__(self, swarm: Swarm, nursery: trio.Nursery) -> None:
         self._swarm = swarm
@@ -64,42 +61,13 @@ class Peer:
     async def met(self) -> None:
         await self._met.wait()
 
-    async def send(self, size: int, count: int) -> None:
+    async def _write(self, data: bytes) -> None:
         assert self._connection is not None
-        data = os.urandom(size)
-        for _ in range(count):
-            await self._connection.send_all(data)
+        await self._connection.send_all(data)
 
-    async def receive(self, bytes: int) -> dict[str, Any]:
-        """The seconds from the first piece to the last."""
+    async def _read(self, most: int | None) -> bytes:
         assert self._connection is not None
-        count = len(await self._connection.receive_some())
-        began = perf_counter()
-        while count < bytes:
-            count += len(await self._connection.receive_some())
-        return {"seconds": perf_counter() - began}
-
-    async def echo(self, bytes: int) -> None:
-        assert self._connection is not None
-        while bytes > 0:
-            data = await self._connection.receive_some()
-            bytes -= len(data)
-            await self._connection.send_all(data)
-
-    async def ping(self, size: int, count: int) -> dict[str, Any]:
-        """Round trips, in microseconds."""
-        assert self._connection is not None
-        data = os.urandom(size)
-        times = []
-        for _ in range(count):
-            began = perf_counter()
-            await self._connection.send_all(data)
-            missing = size
-            while missing:
-                missing -= len(await self._connection.receive_some(missing))
-            times.append((perf_counter() - began) * 1e6)
-        times.sort()
-        return {"median": statistics.median(times), "p99": times[len(times) * 99 // 100]}
+        return await self._connection.receive_some(most)
 
     async def listen(self) -> dict[str, Any]:
         """Accept whoever dials, on a key of its own, and keep the connections until they end."""
@@ -163,8 +131,8 @@ class Peer:
 
 
 async def main() -> None:
-    (bootstrap,) = sys.argv[1:]
-    async with Swarm(bootstrap=[bootstrap], host="127.0.0.1") as swarm, trio.open_nursery() as nursery:
+    bootstrap, host = [*sys.argv[1:], "127.0.0.1"][:2]
+    async with Swarm(bootstrap=[bootstrap], host=host) as swarm, trio.open_nursery() as nursery:
         peer = Peer(swarm, nursery)
         nursery.start_soon(peer.accept)
         await swarm.dht.bootstrapped()
@@ -174,11 +142,7 @@ async def main() -> None:
             async for data in commands:
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
-                    options = json.loads(line)
-                    try:
-                        report({"result": await getattr(peer, options.pop("do"))(**options) or {}})
-                    except Exception as error:  # whatever it is, the runner is told
-                        report({"error": f"{type(error).__name__}: {error}"})
+                    await peer.run(line)
         os._exit(0)  # what was measured is over: nobody waits for a farewell
 
 

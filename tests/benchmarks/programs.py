@@ -5,56 +5,60 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["INSIDE", "KINDS", "Failure", "Program", "cpu_seconds", "loss", "memory", "peers", "testnet"]
+__all__ = [
+    "HOME",
+    "KINDS",
+    "MEETING",
+    "Failure",
+    "Place",
+    "Program",
+    "cpu_seconds",
+    "dht_nodes",
+    "meet",
+    "memory",
+    "peers",
+    "running",
+    "transfer",
+]
 
 KINDS = ("node", "python")
 
 HERE = Path(__file__).parent
 INTEROP = HERE.parent / "interop"
-PEERS = {"node": ["node", str(HERE / "peer.js")], "python": [sys.executable, str(HERE / "peer.py")]}
-TESTNETS = {
-    "node": ["node", str(HERE / "testnet.js")],
-    "python": [sys.executable, "-m", "swarm.cli", "testnet", "--json", "--nodes"],
-}
+PEERS = {"node": ["node", str(HERE / "peer.js")], "python": [sys.executable, "-m", "benchmarks.peer"]}
+TESTNETS = {"node": ["node", str(HERE / "testnet.js")], "python": [sys.executable, "-m", "benchmarks.testnet"]}
 
 
 PATIENCE = 60.0
 """Seconds for one command."""
+MEETING = 5.0
+"""Seconds that a pair has to meet."""
 
 
-INSIDE = "BENCHMARK_PRIVATE_NETWORK"
-"""Set in the environment of a run in a network namespace of its own, where rules for packets harm nobody."""
+@dataclass(frozen=True)
+class Place:
+    """Where a program runs."""
+
+    host: str = "127.0.0.1"
+    enter: tuple[str, ...] = ()
+    """The command that runs another one there."""
+
+
+HOME = Place()
 
 
 class Failure(Exception):
     """A program ended, hung, or said that a command failed."""
-
-
-@contextmanager
-def loss(percent: int) -> Iterator[None]:
-    """Let the namespace lose so many of a hundred UDP datagrams, or runs of them, on their way in."""
-    if INSIDE not in os.environ or shutil.which("nft") is None:
-        raise Failure("losing packets takes nft, root, and a network namespace")
-    rules = (
-        "add table inet benchmark; "
-        "add chain inet benchmark lossy { type filter hook input priority 0; }; "
-        f"add rule inet benchmark lossy meta l4proto udp numgen random mod 100 < {percent} drop"
-    )
-    subprocess.run(["nft", rules], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["nft", "delete table inet benchmark"], check=True)
 
 
 class Program:
@@ -65,6 +69,7 @@ class Program:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            cwd=HERE.parent,
             env={**os.environ, "NODE_PATH": str(INTEROP / "node_modules")},
         )
         self.pid = self._process.pid
@@ -110,7 +115,7 @@ class Program:
 
 
 @contextmanager
-def _running(commands: Sequence[Sequence[str]]) -> Iterator[list[Program]]:
+def running(*commands: Sequence[str]) -> Iterator[list[Program]]:
     """Start programs side by side, wait until each is ready, and end them with the block."""
     programs: list[Program] = []
     try:
@@ -125,16 +130,38 @@ def _running(commands: Sequence[Sequence[str]]) -> Iterator[list[Program]]:
 
 
 @contextmanager
-def testnet(kind: str, nodes: int) -> Iterator[tuple[str, Program]]:
+def dht_nodes(kind: str, nodes: int, place: Place = HOME) -> Iterator[tuple[str, Program]]:
     """A DHT of one kind of node in one process: its bootstrap address, and the process."""
-    with _running([[*TESTNETS[kind], str(nodes)]]) as (program,):
+    with running([*place.enter, *TESTNETS[kind], str(nodes), place.host]) as (program,):
         yield program.ready["bootstrap"][0], program
 
 
 @contextmanager
-def peers(bootstrap: str, *kinds: str) -> Iterator[list[Program]]:
-    with _running([[*PEERS[kind], bootstrap] for kind in kinds]) as programs:
+def peers(bootstrap: str, *kinds: str, places: Sequence[Place] = ()) -> Iterator[list[Program]]:
+    """One peer of each of the kinds; ``places``: where, for each of them, unless all are here."""
+    where = places or [HOME] * len(kinds)
+    with running(
+        *([*place.enter, *PEERS[kind], bootstrap, place.host] for kind, place in zip(kinds, where, strict=True))
+    ) as programs:
         yield programs
+
+
+def meet(one: Program, other: Program) -> None:
+    """Connect two peers by a topic of their own."""
+    topic = os.urandom(32).hex()
+    one.call("serve", topic=topic)
+    other.call("meet", topic=topic, patience=MEETING, server=False)
+    one.call("met")
+
+
+def transfer(sender: Program, receiver: Program, size: int, total: int) -> float:
+    """Bytes per second, in writes of ``size`` bytes, ``total`` in all or a little less."""
+    count = total // size
+    receiver.begin("receive", bytes=count * size)
+    sender.begin("send", size=size, count=count)
+    seconds: float = receiver.end()["seconds"]
+    sender.end()
+    return count * size / seconds
 
 
 def cpu_seconds(program: Program) -> float:

@@ -6,37 +6,57 @@ import platform
 import statistics
 from typing import TYPE_CHECKING
 
-from .rows import ROWS
+from .links import SHARING, WARM, WINDOW
+from .rows import BESIDE, ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .rows import Row, Samples
 
 __all__ = ["page", "table"]
 
-HEADER = ("What", "Here", "Node", "Ratio", "Bar", "")
+HEADER = ("What", "Here", "Node", "Ratio", "Goal", "")
+BESIDE_HEADER = ("What", "Here", "Theirs", "Ratio")
 PAGE = """# Benchmarks
 
 `make bench` measured this: the same programs for this library and for Node's `hyperswarm`, in processes of their own,
 over loopback, in one go. The rounds of the stacks alternate, so that both have the same neighbours. A cell has the
-median, and in brackets the lowest and the highest round. Ratios are those of the medians.
+median, and in brackets the lowest and the highest round. Ratios are those of the medians. The goals are those that this
+project set itself; the last column says whether this run met them.
 
 {machine}
+
+Rounds: {rounds}.
 
 ![Main results as ratios to Node](benchmarks.svg)
 
 {table}
 
-*Memory* is what the process grew by, divided by the number of connections or nodes. *CPU* counts both processes, kernel
-included. A pair *meets* when both sides have the connection.
+*Memory* is what the process grew by, divided by the number of connections or nodes. *CPU* includes the kernel's. The
+idle connections are all between the same two processes, and the CPU of each is counted for ten seconds. Two *meet* when
+both have the connection.
 
 [growth.md](growth.md) goes on to networks of 10,000 nodes.
 
-Loss is at random, by the packet filter of a private network namespace; what travels as one piece is lost as one piece.
+Loss on loopback is at random, by the packet filter of a private network namespace; what travels as one piece is lost as
+one piece.
+
+The links are two tunnel devices between two network namespaces, and a process between them that sends each packet on at
+its time. The time of a link is that of a round trip. Its queue holds what it sends in that time; packets that find it
+full are lost. A packet has up to 1500 bytes, 97 % of which is payload. Counted are {window:g} s, or {sharing:g} s where
+two connections share the link, after {warm:g} s in which the senders find out how fast it is.
 
 The figures of two runs differ by a third on a machine with neighbours; the ratios of one run are steadier. Loopback
 carries runs of datagrams in one piece (UDP GSO), which a network card does only with checksum offload.
+
+## Beside other libraries
+
+The same for peer-to-peer libraries from PyPI, with their defaults: one encrypted connection over loopback, two
+processes. They are told each other's addresses and dial them; here a dial begins with a key, and finds the address in
+a DHT of ten nodes.
+
+{beside}
 """
 
 
@@ -58,44 +78,77 @@ def ratio(row: Row, samples: Samples) -> float | None:
     return statistics.median(values) / statistics.median(others)
 
 
+def _ratio_text(row: Row, samples: Samples) -> str:
+    value = ratio(row, samples)
+    return f"{value:.2f} ×" if value is not None else ""
+
+
 def _lines(samples: Samples) -> list[tuple[str, ...]]:
-    lines: list[tuple[str, ...]] = []
+    """The table, beside Node."""
+    lines: list[tuple[str, ...]] = [HEADER]
     for row in ROWS:
         values, others = row.values(samples), row.others(samples)
         if not values:
             continue
-        of_node = ratio(row, samples)
-        met = row.bar.met(values, others) if row.bar is not None else None
+        met = row.goal.met(values, others) if row.goal is not None else None
         lines.append(
             (
                 row.title,
                 _cell(values, row.unit),
                 _cell(others, row.unit),
-                f"{of_node:.2f} ×" if of_node is not None else "",
-                str(row.bar or ""),
-                "" if met is None else "met" if met else "MISSED",
+                _ratio_text(row, samples),
+                row.goal.text(row.unit) if row.goal is not None else "",
+                "" if met is None else "met" if met else "missed",
             )
         )
     return lines
 
 
+def _beside(samples: Samples) -> list[tuple[str, ...]]:
+    """The table beside other libraries."""
+    lines: list[tuple[str, ...]] = [BESIDE_HEADER]
+    for row in BESIDE:
+        values, others = row.values(samples), row.others(samples)
+        if not values:
+            continue
+        absent = "not installed" if ("not installed", row.against) in samples else "failed"
+        theirs = _cell(others, row.unit) if others else absent
+        lines.append((row.title, _cell(values, row.unit), theirs, _ratio_text(row, samples)))
+    return lines
+
+
 def table(samples: Samples) -> str:
     """In columns, for the terminal."""
-    lines = [HEADER, *_lines(samples)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
+    return "\n\n".join(_columns(lines) for lines in (_lines(samples), _beside(samples)) if len(lines) > 1)
+
+
+def _columns(lines: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
-def page(samples: Samples) -> str:
-    """In Markdown, for the documentation."""
-    lines = [HEADER, ("---",) * len(HEADER), *_lines(samples)]
-    marked = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return PAGE.format(table=marked, machine=_machine())
+def page(samples: Samples, rounds: Mapping[str, int]) -> str:
+    """In Markdown, for the documentation. ``rounds``: how many of each measure were run."""
+    return PAGE.format(
+        table=_marked(_lines(samples)),
+        beside=_marked(_beside(samples)),
+        machine=_machine(),
+        window=WINDOW,
+        sharing=SHARING,
+        warm=WARM,
+        rounds=", ".join(f"{name} {count}" for name, count in rounds.items()),
+    )
+
+
+def _marked(lines: Sequence[tuple[str, ...]]) -> str:
+    header, *rest = lines
+    return "\n".join(f"| {' | '.join(line)} |" for line in [header, ("---",) * len(header), *rest])
 
 
 def _machine() -> str:
+    kernel = ".".join(platform.release().split(".")[:2])
     return (
-        f"Python {platform.python_version()}, {platform.system()} {platform.release()}, {_processor()}. "
+        f"Python {platform.python_version()}, {platform.system()} {kernel}, {_processor()}. "
         "Node's packages: `tests/interop/package-lock.json`."
     )
 

@@ -1,12 +1,12 @@
-// A DHT of Node nodes on 127.0.0.1, every one of which stores, the first too.   node testnet.js COUNT
-// The first line of output is what `swarm testnet --json` prints.
+// A DHT of Node nodes in one process, every one of which stores, the first too: testnet.py in JavaScript.
+// node testnet.js COUNT [ADDRESS]
 'use strict'
 
 const dgram = require('dgram')
 const DHT = require('hyperdht')
 const createTestnet = require('hyperdht/testnet')
 
-const host = '127.0.0.1'
+const [count, host = '127.0.0.1'] = process.argv.slice(2)
 
 function freePort() {
   return new Promise((resolve) => {
@@ -21,7 +21,7 @@ async function main() {
   const port = await freePort()
   // told its own address, which nobody else could tell it
   await DHT.bootstrapper(port, host).fullyBootstrapped()
-  await createTestnet(Number(process.argv[2]) - 1, { bootstrap: [{ host, port }] })
+  await createTestnet(Number(count) - 1, { host, bootstrap: [{ host, port }] })
   console.log(JSON.stringify({ bootstrap: [`${host}:${port}`] }))
   process.stdin.on('end', () => process.exit(0)).resume()
 }

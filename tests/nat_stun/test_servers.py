@@ -92,6 +92,26 @@ async def test_a_server_is_asked_by_name() -> None:
         assert [w.name for w in dht.nat.witnesses] == [by_name]
 
 
+async def test_name_of_a_server_that_answers_is_not_looked_up_for_every_socket() -> None:
+    async with serving(NETWORK) as server:
+        by_name = server.replace("127.0.0.1", "localhost")
+        async with node(by_name) as dht:
+            assert await dht.ask_stun(by_name) is not None
+            network = dht._endpoint.network
+            looked_up = 0
+            resolve = network.resolve
+
+            async def count(host: str) -> list[str]:
+                nonlocal looked_up
+                looked_up += 1
+                return await resolve(host)
+
+            network.resolve = count  # type: ignore[method-assign]
+            for _ in range(3):
+                assert await dht.ask_stun(by_name) is not None
+            assert looked_up == 0
+
+
 async def test_one_server_asked_twice_at_once_answers_both() -> None:
     async with serving(NETWORK) as server, node(server) as dht, trio.open_nursery() as nursery:
         for _ in range(2):

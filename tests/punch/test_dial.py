@@ -13,7 +13,7 @@ from holepunch.core import SERVER
 from holepunch.errors import ConnectError, Reason
 from holepunch.keys import KeyPair
 from holepunch.nat.classifier import Firewall
-from holepunch.punch.dial import Dial
+from holepunch.punch.dial import MAX_STAGES, Dial
 from holepunch.punch.messages import Abort, HolepunchPayload, NoisePayload, UdxInfo
 from tests.punch.explained import check_explanation
 from tests.punch.internet import Data
@@ -289,6 +289,19 @@ def test_traffic_from_port_zero_is_no_way() -> None:
     world.run(5, until=lambda: dial.answer is not None)
     client.streams.receive(SERVER, Address("50.0.0.1", 0), dial.local_id)
     assert not client.connected
+
+
+def test_last_step_of_a_dial_is_remembered_however_many_there_were() -> None:
+    world = World()
+    client = peer_behind(world, "home", 1)
+    dial = client.dial(NOBODY)
+    for number in range(100):
+        dial._note("dead relay", str(number))
+    world.run(60)
+    (error,) = client.failed
+    assert len(error.attempt.stages) == MAX_STAGES
+    assert error.attempt.stages[0].name == "searching"
+    assert error.attempt.stages[-1].name == "failed"
 
 
 # -- giving up

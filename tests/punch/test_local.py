@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 import pytest
 
 from holepunch.address import Address
 from holepunch.core import SERVER
+from holepunch.punch.environment import Established
+from holepunch.punch.messages import NoisePayload
 from tests.punch.internet import NATS, Nat
 from tests.punch.world import Peer, World
+
+if TYPE_CHECKING:
+    from holepunch.secure.noise import Session
 
 
 def home(world: World, kind: str = "home", *, hairpin: bool = False) -> tuple[Peer, Peer]:
@@ -60,6 +67,19 @@ def test_neighbours_who_hide_their_local_addresses_need_the_router(hairpin: bool
     world.run(60)
     assert bool(client.connected) is hairpin
     assert not any(path.lan for path in client.connected)
+
+
+def test_a_private_address_is_local_only_if_it_is_the_peers_own_and_no_carriers() -> None:
+    told = [Address("192.168.1.10", 1), Address("100.64.0.7", 1), Address("50.0.0.1", 1)]
+    payload = NoisePayload(addresses4=tuple(told))
+
+    def is_lan(host: str) -> bool:
+        session = cast("Session", None)
+        return Established(1, session, payload, SERVER, Address(host, 2)).lan
+
+    assert [host for host in ("192.168.1.10", "192.168.1.11", "100.64.0.7", "50.0.0.1") if is_lan(host)] == [
+        "192.168.1.10"
+    ]
 
 
 def test_a_local_address_that_swallows_packets_costs_nothing() -> None:

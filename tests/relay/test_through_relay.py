@@ -345,3 +345,20 @@ async def test_swarm_whose_relay_dies_takes_the_next_one(world: World) -> None:
             with trio.fail_after(60):
                 again = await alice.__anext__()
             assert again.path.relay == next(key for key in keys if key != used)
+
+
+async def test_path_inside_one_home_is_local_and_one_between_homes_of_a_carrier_is_not(world: World) -> None:
+    network = world.network
+    home = network.nat()
+    carrier = network.nat(None, "home", lan="100.64.9.0/24")
+    async with (
+        DHT(bootstrap=world.net.bootstrap, network=home.host()) as alice,
+        DHT(bootstrap=world.net.bootstrap, network=home.host()) as bob,
+        DHT(bootstrap=world.net.bootstrap, network=carrier.host()) as carol,
+        DHT(bootstrap=world.net.bootstrap, network=carrier.host()) as dave,
+    ):
+        await trio.sleep(SETTLED)
+        for client, server, kind in ((alice, bob, "lan"), (carol, dave, "direct")):
+            dialled, accepted, _ = await meet(client, await server.listen())
+            assert dialled.path.remote_address.host.startswith("192." if kind == "lan" else "100.64.9.")
+            assert (dialled.path.kind, accepted.path.kind) == (kind, kind)

@@ -105,7 +105,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         """
         with self._sending:
             await trio.lowlevel.checkpoint()
-            if self._closed:
+            if self._closed_here:
                 raise trio.ClosedResourceError("this side closed the stream")
             if self._eof_sent:
                 return
@@ -121,7 +121,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         if size > MAX_DATAGRAM:
             raise ValueError(f"a datagram has at most {MAX_DATAGRAM} bytes, got {size}")
         await trio.lowlevel.checkpoint()
-        if self._closed:
+        if self._closed_here:
             raise trio.ClosedResourceError("this side closed the stream")
         self._raise_if_broken()
         self._raw.core.send_message(self._secret.seal(data))
@@ -129,7 +129,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
 
     async def _before_sending(self) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
-        if self._closed or self._eof_sent:
+        if self._closed_here or self._eof_sent:
             raise trio.ClosedResourceError("this side ended sending")
         self._raise_if_broken()
 
@@ -154,7 +154,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
     async def _wait_writable(self) -> None:
         while self._raw.core.writable <= 0:
             await self._sending.wait()
-            if self._closed:
+            if self._closed_here:
                 raise trio.ClosedResourceError("this side closed the stream")
             self._raise_if_broken()
 
@@ -201,7 +201,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         with self._datagrams:
             await trio.lowlevel.checkpoint()
             while True:
-                if self._closed:
+                if self._closed_here:
                     raise trio.ClosedResourceError("this side closed the stream")
                 while self._raw.core.messages:
                     message = self._secret.open(self._raw.core.messages.popleft())
@@ -213,7 +213,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
                 await self._datagrams.wait()
 
     async def _receive(self) -> bytes | None:
-        if self._closed:
+        if self._closed_here:
             await trio.lowlevel.checkpoint()
             raise trio.ClosedResourceError("this side closed the stream")
         waited = False
@@ -234,7 +234,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
             self._raise_if_broken()
             await self._receiving.wait()
             waited = True
-            if self._closed:
+            if self._closed_here:
                 raise trio.ClosedResourceError("this side closed the stream")
 
     def _join_small(self, first: bytes) -> bytes:

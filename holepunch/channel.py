@@ -158,6 +158,11 @@ class SecureChannel:
         return self._secret.opened
 
     @property
+    def _closed_here(self) -> bool:
+        """Whether this side closed it, or the block that it belonged to was left: then nothing of it is left either."""
+        return self._closed or self._endpoint.over
+
+    @property
     def is_closed(self) -> bool:
         """Whether the stream is over, whoever ended it."""
         return self._closed or self._raw.core.closed

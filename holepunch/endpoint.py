@@ -40,6 +40,8 @@ class Endpoint:
         self.streams = StreamTable(self.schedule, self.sockets, rng, self.wake_at, self.containment)
         self.network = network
         self.host = host
+        self.over = False
+        """Whether the block was left."""
         self.on_datagram: Callable[[Role, memoryview, Address], bool] = lambda role, view, source: False
         """The signalling network. False: not a datagram of its."""
         self.on_stun: Callable[[Role, memoryview, Address], None] = lambda role, view, source: None
@@ -54,6 +56,7 @@ class Endpoint:
     async def running(self, port: int) -> AsyncIterator[Background]:
         """Bind both main sockets, and serve them until the block is left. Raises ``OSError`` when ``port`` is taken."""
         async with hidden_nursery() as nursery:
+            self.over = False  # after a port that was taken it may be tried again
             self.schedule.now = trio.current_time()
             self.sockets.on_open = lambda role, socket: nursery.start_soon(
                 Reader(role, socket, self.streams, self._dispatch, self.now).run
@@ -65,6 +68,7 @@ class Endpoint:
                 nursery.start_soon(self._flush_written)
                 yield nursery
             finally:
+                self.over = True
                 self.close()
 
     def bind(self, port: int) -> None:

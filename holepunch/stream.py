@@ -41,6 +41,8 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         A full checkpoint is executed once for every 256 KiB sent while the window is open, and whenever it is not;
         otherwise only pending cancellation is looked at. Cancelled: an unknown part was sent, whole frames only.
         """
+        if isinstance(data, memoryview):
+            data = _contiguous(data)
         with self._sending:
             await self._before_sending()
             size = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
@@ -80,6 +82,8 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
 
         Raises ``ValueError`` for more than 16,777,198 bytes, and for none: an empty frame is a keep-alive on the wire.
         """
+        if isinstance(data, memoryview):
+            data = _contiguous(data)
         size = memoryview(data).nbytes
         if not 0 < size <= MAX_FRAME:
             raise ValueError(f"a frame has 1 to {MAX_FRAME} bytes, got {size}")
@@ -101,7 +105,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         """
         with self._sending:
             await trio.lowlevel.checkpoint()
-            if self._closed:
+            if self._closed_here:
                 raise trio.ClosedResourceError("this side closed the stream")
             if self._eof_sent:
                 return
@@ -117,7 +121,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         if size > MAX_DATAGRAM:
             raise ValueError(f"a datagram has at most {MAX_DATAGRAM} bytes, got {size}")
         await trio.lowlevel.checkpoint()
-        if self._closed:
+        if self._closed_here:
             raise trio.ClosedResourceError("this side closed the stream")
         self._raise_if_broken()
         self._raw.core.send_message(self._secret.seal(data))
@@ -125,7 +129,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
 
     async def _before_sending(self) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
-        if self._closed or self._eof_sent:
+        if self._closed_here or self._eof_sent:
             raise trio.ClosedResourceError("this side ended sending")
         self._raise_if_broken()
 
@@ -150,7 +154,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
     async def _wait_writable(self) -> None:
         while self._raw.core.writable <= 0:
             await self._sending.wait()
-            if self._closed:
+            if self._closed_here:
                 raise trio.ClosedResourceError("this side closed the stream")
             self._raise_if_broken()
 
@@ -197,7 +201,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         with self._datagrams:
             await trio.lowlevel.checkpoint()
             while True:
-                if self._closed:
+                if self._closed_here:
                     raise trio.ClosedResourceError("this side closed the stream")
                 while self._raw.core.messages:
                     message = self._secret.open(self._raw.core.messages.popleft())
@@ -209,7 +213,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
                 await self._datagrams.wait()
 
     async def _receive(self) -> bytes | None:
-        if self._closed:
+        if self._closed_here:
             await trio.lowlevel.checkpoint()
             raise trio.ClosedResourceError("this side closed the stream")
         waited = False
@@ -230,7 +234,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
             self._raise_if_broken()
             await self._receiving.wait()
             waited = True
-            if self._closed:
+            if self._closed_here:
                 raise trio.ClosedResourceError("this side closed the stream")
 
     def _join_small(self, first: bytes) -> bytes:
@@ -263,3 +267,8 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         except trio.Cancelled:
             self.destroy()
             raise
+
+
+def _contiguous(data: memoryview) -> bytes | memoryview:
+    """What libsodium can read: a view with gaps is copied."""
+    return data if data.c_contiguous else data.tobytes()

@@ -40,8 +40,8 @@ class Discovery:
         """Return once the topic is announced (server) and was looked up (client): True. False when the DHT could not be
         asked, which is tried again by itself, or the topic was left before.
 
-        It says nothing about connections. Raises `BootstrapError` when no bootstrap node answers. Cancelled: it goes
-        on, nobody is told.
+        It says nothing about connections. Raises `BootstrapError` when no bootstrap node answers, or there is no other
+        node at all. Cancelled: it goes on, nobody is told.
         """
         return await self._swarm._flushed(self._session.flushed)
 

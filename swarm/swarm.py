@@ -332,7 +332,7 @@ class Swarm:
         """Wait until every topic was refreshed and every peer known by then was tried once. It promises no connection.
 
         False when a topic could not be refreshed, or the swarm is suspended meanwhile. Raises `BootstrapError` when no
-        bootstrap node answers. Cancelled: it goes on, nobody is told.
+        bootstrap node answers, or there is no other node at all. Cancelled: it goes on, nobody is told.
         """
         policy = self._turn()
         return await self._flushed(policy.flush)
@@ -341,7 +341,8 @@ class Swarm:
         done = await self._flag(begin)
         if not self.dht.reachable:
             await self.dht.bootstrapped()
-        self.dht.check_company()
+        if not done:
+            self.dht.check_company()
         return done
 
     # -- connections -------------------------------------------------------------------------------------------------

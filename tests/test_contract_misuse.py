@@ -176,6 +176,10 @@ DHT_MISUSE: dict[str, tuple[Callable[[DHT], Awaitable[object]], type[Exception]]
     "one relay, not a list": (lambda dht: dht.announce(TARGET, PAIR, relays="1.2.3.4:5"), TypeError),
     "a relay without a port": (lambda dht: dht.announce(TARGET, PAIR, relays=["1.2.3.4"]), ValueError),
     "a relay that is a number": (lambda dht: dht.announce(TARGET, PAIR, relays=[5]), TypeError),  # type: ignore[list-item]
+    "a time before 1970": (lambda dht: dht.announce(TARGET, PAIR, bump=-1), ValueError),
+    "a time as text": (lambda dht: dht.announce(TARGET, PAIR, bump="1"), TypeError),  # type: ignore[arg-type]
+    "a short element": (lambda dht: dht.announce(TARGET, PAIR, refresh=bytes(31)), ValueError),
+    "an element as text": (lambda dht: dht.renew(TARGET, "x" * 32), TypeError),  # type: ignore[arg-type]
     "a number to unannounce": (lambda dht: dht.unannounce(TARGET, 5), TypeError),  # type: ignore[arg-type]
     "text as a value": (lambda dht: dht.immutable_put("text"), TypeError),  # type: ignore[arg-type]
     "a list as a value": (lambda dht: dht.immutable_put([1]), TypeError),  # type: ignore[arg-type]

@@ -82,6 +82,29 @@ async def test_buffers_may_change_once_they_were_sent(pair: Pair) -> None:
     assert b"".join([piece async for piece in b]) == sent
 
 
+@pytest.mark.parametrize("size", [6, 200_000])
+@pytest.mark.parametrize("method", ["send_all", "send_frame", "send_datagram"])
+async def test_views_of_every_shape_are_sent(pair: Pair, method: str, size: int) -> None:
+    sender, receiver = pair
+    content = bytes(range(256)) * (size // 128 + 1)
+    gaps = memoryview(content)[: 2 * size : 2]
+    square = memoryview(content[:size]).cast("B", (2, size // 2))
+    numbers = memoryview(content[: size // 4 * 4]).cast("I")
+    for view in (gaps, square, numbers):
+        expected = view.tobytes()
+        if method == "send_datagram":
+            if size <= MAX_DATAGRAM:
+                await sender.send_datagram(view)
+                assert await receiver.receive_datagram() == expected
+            continue
+        received = b""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(getattr(sender, method), view)
+            while len(received) < len(expected):
+                received += await receiver.receive_some()
+        assert received == expected
+
+
 async def test_ends_that_took_different_ways_meet_all_the_same() -> None:
     async with stream_pair(b_sends_to=CLIENT) as (a, b):
         with trio.fail_after(5):  # the acceptor's packets go to a socket of the dialler that the stream does not use

@@ -6,6 +6,7 @@ DNS is asked through a callable. Protocol: dht-rpc section 11. Reference: dht-rp
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -31,7 +32,10 @@ RESOLVED_FOR = 60.0
 
 RETRY_FIRST = 5.0
 RETRY_MOST = 60.0
-"""Seconds between tries while no bootstrap node answers: doubled each time from the first to the second."""
+"""Seconds between tries while no bootstrap node answers, at first and at last."""
+RETRY_EARLY = 6
+"""Tries before the pauses are doubled: in the first half minute somebody may be starting a network, or a cable is put
+back."""
 RETRY_JITTER = 0.25
 """The part of each pause that chance may take away: nodes that lost one bootstrap node at one moment must not all ask
 it at one moment when it is back."""
@@ -65,10 +69,9 @@ class BootstrapHost(NamedTuple):
 
 def retry_pauses(rng: Random) -> Iterator[float]:
     """Seconds before each further try, for ever."""
-    pause = RETRY_FIRST
-    while True:
-        yield pause * (1 - RETRY_JITTER * rng.random())
-        pause = min(2 * pause, RETRY_MOST)
+    for number in itertools.count(1):
+        doublings = min(max(0, number - RETRY_EARLY), 16)
+        yield min(RETRY_FIRST * 2**doublings, RETRY_MOST) * (1 - RETRY_JITTER * rng.random())
 
 
 class Resolver:

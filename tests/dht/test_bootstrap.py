@@ -83,10 +83,10 @@ def test_parsing_raises_nothing_but_value_errors(text: str) -> None:
         return
 
 
-def test_pauses_between_tries_double_up_to_a_minute_and_are_not_the_same_for_all() -> None:
-    longest = list(itertools.islice(retry_pauses(Dice(0.0)), 6))
-    assert longest == [5, 10, 20, 40, 60, 60]
-    shortest = list(itertools.islice(retry_pauses(Dice(1.0)), 6))
+def test_pauses_between_tries_double_after_half_a_minute_up_to_one_and_are_not_the_same_for_all() -> None:
+    longest = list(itertools.islice(retry_pauses(Dice(0.0)), 2000))
+    assert longest == [5] * 6 + [10, 20, 40] + [60] * 1991
+    shortest = list(itertools.islice(retry_pauses(Dice(1.0)), 2000))
     assert shortest == [pause * 0.75 for pause in longest]
 
 

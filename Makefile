@@ -2,7 +2,8 @@
 # make test    run every test
 # make nat-matrix    every kind of NAT against every other, as root; tests/nat/matrix.py says how to choose
 # make soak    peers of ours and of Node that are killed and restarted for a minute
-# make bench   measure side by side with Node, some minutes; writes docs/benchmarks.md
+# make bench   measure side by side with Node, and with iroh and libp2p from PyPI, for ten minutes at most; writes
+#              docs/benchmarks.md
 # make growth  look-ups in networks of up to 10,000 nodes, on virtual time; writes docs/growth.md
 # make lint    style      make types   types      make clean   remove what was set up
 #

@@ -16,7 +16,7 @@ from .links import long_link, shared_link
 from .network import loss
 from .others import beside
 from .programs import KINDS, Failure, cpu_seconds, dht_nodes, meet, memory, peers, transfer
-from .rows import LOSSES, WRITES
+from .rows import LOSSES, PAIRS_A_ROUND, WRITES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,9 +35,8 @@ PAIRS = {  # sender, receiver; mixed pairs meet on a DHT of Node's nodes
 DHT_NODES = 10
 PATIENCE = 3.0
 """Seconds that a pair has to meet that joins at the same instant."""
-PAIRS_A_ROUND = 5
 LATE_PAIRS = 3
-"""In a round, too: of these the second joins later."""
+"""In a round: of these the second joins later."""
 PINGS = 3000
 BURST = 200
 IDLE = 500

@@ -54,7 +54,7 @@ def _bar(row: Row, value: float, y: int) -> list[str]:
         _text(LABELS - 8, y + 12, row.title.replace("`", ""), anchor="end"),
         f'<rect x="{start:.1f}" y="{y + 2}" width="{end - start:.1f}" height="{LINE - 8}" fill="{colour}"/>',
         f'<path d="M{_at(wanted):.1f} {y}v{LINE - 4}" stroke="{GREY}" stroke-width="2"/>',
-        _text(max(end, _at(wanted)) + 6, y + 13, f"{better:.3g} ×", anchor="start"),
+        _text(max(end, _at(wanted)) + 6, y + 13, f"{better:.2f} ×", anchor="start"),
     ]
 
 

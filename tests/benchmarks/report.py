@@ -7,7 +7,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from .links import SHARING, WARM, WINDOW
-from .rows import BESIDE, ROWS
+from .rows import BESIDE, PAIRS_A_ROUND, ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ project set itself; the last column says whether this run met them.
 
 {machine}
 
-Rounds: {rounds}.
+Rounds: {rounds}. In a round of joins {pairs} pairs join at the same instant.
 
 ![Main results as ratios to Node](benchmarks.svg)
 
@@ -44,8 +44,8 @@ one piece.
 
 The links are two tunnel devices between two network namespaces, and a process between them that sends each packet on at
 its time. The time of a link is that of a round trip. Its queue holds what it sends in that time; packets that find it
-full are lost. A packet has up to 1500 bytes, 97 % of which is payload. Counted are {window:g} s, or {sharing:g} s where
-two connections share the link, after {warm:g} s in which the senders find out how fast it is.
+full are lost. A packet has up to 1500 bytes, 97 % of which is payload. Counted are {window:g} s, or {sharing:g} s
+where two connections share the link, after {warm:g} s in which the senders find out how fast it is.
 
 The figures of two runs differ by a third on a machine with neighbours; the ratios of one run are steadier. Loopback
 carries runs of datagrams in one piece (UDP GSO), which a network card does only with checksum offload.
@@ -133,6 +133,7 @@ def page(samples: Samples, rounds: Mapping[str, int]) -> str:
         table=_marked(_lines(samples)),
         beside=_marked(_beside(samples)),
         machine=_machine(),
+        pairs=PAIRS_A_ROUND,
         window=WINDOW,
         sharing=SHARING,
         warm=WARM,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["BESIDE", "LOSSES", "OTHERS", "ROWS", "WRITES", "Goal", "Row", "Samples"]
+__all__ = ["BESIDE", "LOSSES", "OTHERS", "PAIRS_A_ROUND", "ROWS", "WRITES", "Goal", "Row", "Samples"]
 
 Samples = dict[tuple[str, str], list[float]]
 """By measurement and stack: every value, in the order of the rounds."""
@@ -19,6 +19,9 @@ WRITES = {128: 16, 1024: 48, 4096: 96, 16384: 128}
 
 OTHERS = ("iroh", "libp2p TCP", "libp2p QUIC")
 """Stacks beside Node's, from PyPI."""
+
+PAIRS_A_ROUND = 5
+"""Of fresh processes that join at the same instant: 20 in all."""
 
 LOSSES = {1: 32, 5: 8}
 """Per cent of the datagrams that are lost, and how many MB are sent then."""
@@ -96,7 +99,7 @@ SIZES = (20, 100, 500)
 
 ROWS = (
     Row("throughput", "64 KB writes, Python to Python", "MB/s", at_least(3.0)),
-    Row("cpu", "CPU per GB of them, both processes", "s", at_most(0.35)),
+    Row("cpu", "CPU per GB in 64 KB writes, both processes", "s", at_most(0.35)),
     Row("throughput", "64 KB writes, Python to Node", "MB/s", at_least(1.0), "python-node"),
     Row("throughput", "64 KB writes, Node to Python", "MB/s", at_least(1.3), "node-python"),
     *(
@@ -108,7 +111,7 @@ ROWS = (
         for percent in LOSSES
     ),
     Row("tcp", "for comparison: plain TCP, not encrypted", "MB/s", None, against=None),
-    Row("long link share", f"{LONG}: payload as part of it", "%", usually(90)),
+    Row("long link share", f"{LONG}: payload, of its capacity", "%", usually(90)),
     Row("long link, 0 % lost", LONG, "MB/s", at_least(1.0)),
     Row("long link, 1 % lost", f"{LONG}, 1 % lost each way", "MB/s", at_least(1.0)),
     Row("long link, 5 % lost", f"{LONG}, 5 % lost each way", "MB/s", at_least(1.0)),
@@ -116,7 +119,7 @@ ROWS = (
     Row("shared link", f"{SHARED}: together", "MB/s", None),
     Row("round trip", "round trip of 100 bytes, median", "µs", at_most(2.0)),
     Row("round trip p99", "round trip of 100 bytes, 99th percentile", "µs", at_most(1.0)),
-    Row("met at once", "two join at the same instant, 20 times: how often they meet within 3 s", "%", no_less(100)),
+    Row("met at once", "two join at the same instant: how often they meet within 3 s", "%", no_less(100)),
     Row("join at once", "two join at the same instant: time to the connection", "ms", at_most(1.0)),
     Row("join at once", "two join at the same instant: the slowest pair", "ms", below(1000), against=None),
     Row("join later", "the second joins 300 ms later: time to the connection", "ms", at_most(1.5)),

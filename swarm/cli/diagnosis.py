@@ -236,7 +236,8 @@ class Report:
 
 
 def reach(report: Report) -> list[tuple[str, str, str]]:
-    """Peer's kind of NAT, whether it can be reached directly, and whether through the given relays. hyperdht.md, section 8."""
+    """Peer's kind of NAT, whether it can be reached directly, and whether through the given relays (hyperdht.md,
+    section 8)."""
     if not report.reachable:
         return [(kind, "no", "no") for kind in ("open", "consistent", "random")]
     searched = "yes, in seconds"  # one side tries ports of the other's NAT until one is hit

@@ -6,6 +6,7 @@ import gc
 import hashlib
 import json
 import os
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 

@@ -279,7 +279,7 @@ class Swarm:
 
     async def listen(self) -> bool:
         """Accept connections to the own key until the end of the block, whatever topics there are, so that others may
-        `connect` to it. (A topic joined as server does the same while it is joined.)
+        `connect` to it. (To join a topic as server does the same.)
 
         True once the key is announced; False when the swarm is suspended: then it is as soon as it comes back. Raises
         `BootstrapError` when no bootstrap node answers, and ``ValueError`` when `DHT.listen` took the key. Cancelled:

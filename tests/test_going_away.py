@@ -48,6 +48,21 @@ async def meet(alice: Swarm, bob: Swarm, seconds: float = 30) -> None:
 # -- suspending ------------------------------------------------------------------------------------------------------
 
 
+async def test_suspended_swarm_is_gone_and_comes_back(pair: tuple[Swarm, Swarm]) -> None:
+    alice, bob = pair
+    (before,) = bob.connections
+    await alice.suspend()
+    assert alice.connections == ()
+    with pytest.raises(trio.BrokenResourceError):
+        await before.receive_some()
+    assert alice.public_key not in {peer.public_key async for reply in bob.dht.lookup(ROOM) for peer in reply.peers}
+    await trio.sleep(60)
+    await alice.resume()
+    await alice.flush()
+    connection = await bob.connect(alice.public_key)
+    await connection.send_all(b"welcome back")
+
+
 @pytest.mark.parametrize("delay", [0, 0.001, 0.05, 0.2])
 async def test_resume_while_the_suspend_runs_comes_after_it(pair: tuple[Swarm, Swarm], delay: float) -> None:
     alice, bob = pair

@@ -11,8 +11,6 @@ import trio
 
 from holepunch.testing import VirtualNetwork
 from swarm import (
-    DHT,
-    BootstrapError,
     ConnectError,
     ConnectionClosed,
     ConnectionOpened,
@@ -403,51 +401,11 @@ async def test_stats_and_events_are_plain_values(world: World) -> None:
         assert json.dumps(client.stats().to_dict())
 
 
-async def test_without_a_bootstrap_node_the_error_names_who_was_asked(world: World) -> None:
-    host = world.network.host()
-    async with Swarm(bootstrap=["192.88.99.200:49737"], network=host) as swarm:
-        discovery = swarm.join("nobody")
-        for wait in (swarm.dht.bootstrapped, discovery.flushed, swarm.flush, partial(swarm.connect, bytes(32))):
-            with pytest.raises(BootstrapError) as caught:
-                await wait()
-            assert "192.88.99.200:49737" in str(caught.value)
-            assert str(host.local_hosts()[0]) in str(caught.value)
-
-
-async def test_bootstrap_node_that_comes_late_is_found() -> None:
-    async with VirtualNetwork() as network:
-        host = network.host("192.88.99.1")
-        async with DHT(bootstrap=["192.88.99.1:49737"], network=network.host()) as client:
-            with pytest.raises(BootstrapError):
-                await client.bootstrapped()
-            async with DHT(bootstrap=[], port=49737, public_host="192.88.99.1", host="192.88.99.1", network=host):
-                await trio.sleep(30)
-                await client.bootstrapped()
-
-
 @pytest.mark.parametrize("topic", [b"", b"short", bytes(31), bytes(33)])
 async def test_topic_of_wrong_length_is_sent_to_from_name(world: World, topic: bytes) -> None:
     async with world.swarm() as swarm:
         with pytest.raises(ValueError, match=r"Topic\.from_name"):
             swarm.join(topic)
-
-
-async def test_suspended_swarm_is_gone_and_comes_back(world: World) -> None:
-    async with world.swarm() as alice, world.swarm() as bob:
-        alice.join("nap", client=False)
-        await alice.flush()
-        bob.join("nap", server=False)
-        before = await first(bob)
-        await alice.suspend()
-        assert alice.connections == ()
-        with pytest.raises(trio.BrokenResourceError):
-            await before.receive_some()
-        assert [reply async for reply in bob.dht.lookup(Topic.from_name("nap"))] == []
-        await trio.sleep(60)
-        await alice.resume()
-        await alice.flush()
-        connection = await bob.connect(alice.public_key)
-        await connection.send_all(b"welcome back")
 
 
 async def test_cancelled_block_unannounces_too(world: World) -> None:

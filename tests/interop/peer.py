@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from holepunch.core import CLIENT
 from holepunch.udp.system import SendTier, SystemNetwork
 from swarm import KeyPair, StorageError, Swarm
 
@@ -120,7 +121,9 @@ class Peer:
             assert task is not None
             tasks += 1
             waiting += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+        routes = [raw.core.route for raw in self._swarm.dht._endpoint.streams._streams.values()]
         return {
+            "punched": len({route[0] for route in routes if route is not None and route[0] > CLIENT}),
             "tasks": tasks,
             "streams": self._swarm.dht.stats().streams,
             "peers": len(self._swarm.peers),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -15,12 +14,13 @@ from holepunch.core import Schedule
 from holepunch.errors import ConnectError, Reason
 from swarm.policy import Limits, Policy
 from swarm.topic import Topic
+from tests.policy.notes import Notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from holepunch.signaller import Cancel
-    from swarm.policy import Event, PeerInfo, Session
+    from swarm.policy import Session
 
 OWN = b"\x05" * 32
 KEYS = [bytes([number]) * 32 for number in range(1, 10) if number != 5]
@@ -29,72 +29,6 @@ NODE = Address("10.0.0.1", 1)
 
 keys = st.sampled_from(KEYS)
 topics = st.sampled_from(TOPICS)
-
-
-@dataclass(eq=False)
-class Query:
-    topic: Topic
-    on_found: Callable[[bytes, Sequence[Address]], None]
-    on_end: Callable[[bool], None]
-    closest: Sequence[Address] = ()
-    active: bool = True
-
-    def cancel(self) -> None:
-        self.active = False
-
-
-class World:
-    """Effects that only note what was asked for, and check that it may be asked for."""
-
-    def __init__(self) -> None:
-        self.dials: dict[int, bytes] = {}
-        self.open: dict[int, tuple[bytes, bool]] = {}
-        self.searches: list[Query] = []
-        self.unannounces: list[Callable[[], None]] = []
-        self.questions: dict[int, bytes] = {}
-        self.delivered: list[int] = []
-
-    def dial(self, link: int, public_key: bytes, relay_addresses: Sequence[Address]) -> None:
-        assert public_key != OWN
-        assert public_key not in self.dials.values()
-        self.dials[link] = public_key
-
-    def close(self, link: int, reason: Reason) -> None:
-        known = self.dials.pop(link, None) is not None
-        assert known ^ (self.open.pop(link, None) is not None)
-
-    def keep_alive(self, link: int) -> None:
-        assert link in self.open
-
-    def deliver(self, link: int, peer: PeerInfo) -> None:
-        assert link not in self.delivered
-        assert self.open[link][0] == peer.public_key
-        self.delivered.append(link)
-
-    def lookup(self, topic: Topic, nodes: Any, withdraw: bool, on_found: Any, on_end: Any) -> Query:
-        assert not any(query.active and query.topic == topic for query in self.searches)
-        query = Query(topic, on_found, on_end)
-        self.searches.append(query)
-        return query
-
-    def announce(self, topic: Topic, nodes: Any, clear: bool, on_found: Any, on_end: Any) -> Query:
-        return self.lookup(topic, nodes, False, on_found, on_end)
-
-    def unannounce(self, topic: Topic, nodes: Any, on_end: Any) -> None:
-        assert not any(query.active and query.topic == topic for query in self.searches)
-        self.unannounces.append(on_end)
-
-    def ask(self, question: int, public_key: bytes, topics: Sequence[Topic]) -> None:
-        self.questions[question] = public_key
-
-    def refused(self, public_key: bytes, obstacle: str) -> None:
-        pass
-
-    def topics_changed(self) -> None:
-        pass
-
-    def emit(self, event: Event) -> None:
-        hash(event)
 
 
 class Rules(RuleBasedStateMachine):
@@ -110,7 +44,7 @@ class Rules(RuleBasedStateMachine):
         seed=st.integers(0, 99),
     )
     def begin(self, limits: Limits, asks: bool, seed: int) -> None:
-        self.world = World()
+        self.world = Notes(OWN)
         self.schedule = Schedule()
         self.limits = limits
         self.policy = Policy(OWN, self.schedule, random.Random(seed), self.world, limits=limits, asks=asks)

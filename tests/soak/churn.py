@@ -54,7 +54,7 @@ up to 0.6 MB; 60 connections that are not freed are 2 MB at the least, which the
 
 @dataclass(frozen=True)
 class Use:
-    """What one process uses."""
+    """What one process uses. A socket that a hole was punched with belongs to its connection, and counts as that."""
 
     memory: int
     blocks: int
@@ -190,13 +190,15 @@ class Crowd:
 
 async def _use(peer: Peer) -> Use:
     resources = await peer.call("resources")
+    punched = resources.pop("punched")  # each is a socket, a file, and a task that reads it
+    resources["tasks"] -= punched
     process = Path(f"/proc/{peer.pid}")
     files = [os.readlink(entry) for entry in (process / "fd").iterdir()]
     status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
     return Use(
         memory=int(status["VmRSS"].split()[0]) << 10,
-        files=len(files),
-        sockets=sum(file.startswith("socket:") for file in files),
+        files=len(files) - punched,
+        sockets=sum(file.startswith("socket:") for file in files) - punched,
         **resources,
     )
 

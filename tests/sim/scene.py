@@ -128,11 +128,12 @@ async def scene(
     client_delay: float | None = None,
     loss: float = 0.0,
     relay: str = "",
+    one_carrier: bool = False,
 ) -> AsyncIterator[Scene]:
     """A server in one of `holepunch.testing.PLACES` that is announced, and a client elsewhere that begins to look.
 
     ``delay``: of each link, in seconds; ``client_delay``: of the client's, if it is another one. ``relay``: the policy
-    by which both use one; none by default.
+    by which both use one; none by default. ``one_carrier``: the client is behind the server's outermost router.
     """
     rng = random.Random(seed)
     link = Link(delay=delay, loss=loss)
@@ -143,7 +144,8 @@ async def scene(
             key = await nursery.start(_relay, network, bootstrap, link)
             options |= {"relay_through": key, "relay_policy": relay}
         there = network.place(server, link=link)
-        here = network.place(client, link=link if client_delay is None else Link(delay=client_delay, loss=loss))
+        outside = there.boxes[-1] if one_carrier else network
+        here = outside.place(client, link=link if client_delay is None else Link(delay=client_delay, loss=loss))
         keys = [KeyPair.from_seed(rng.randbytes(32)) for _ in range(2)]
         topic = rng.randbytes(32)
         async with Swarm(keys[0], network=there, rng=random.Random(seed + 1), **options) as listening:

@@ -71,6 +71,14 @@ async def test_first_flight_that_a_relay_dropped_is_repeated_after_a_tenth_of_a_
     assert dropped - kept < 0.11
 
 
+async def test_homes_of_a_carrier_that_does_not_turn_packets_back_meet_at_the_relay() -> None:
+    async with scene("cgnat", "home", 0, relay="prefer-direct", one_carrier=True) as made:
+        with trio.fail_after(15):
+            assert await made.decided() <= 3
+        assert made.opened, str(made.errors[0])
+        assert made.opened[0].path.kind == "relayed"
+
+
 async def echo_again(kind: str, side: str, how: str, within: float) -> None:
     """Data goes both ways again, over the same connection, after the router of one side has forgotten or moved."""
     async with scene(kind, kind, 0, relay="require") as made:

@@ -71,6 +71,12 @@ async def test_first_flight_that_a_relay_dropped_is_repeated_after_a_tenth_of_a_
     assert dropped - kept < 0.11
 
 
+async def test_two_random_nats_talk_through_their_relay_within_the_messages_it_takes() -> None:
+    # neither waits for the other's handshake before it asks for the relay, nor for the relay's header before it asks to
+    # be paired
+    assert await first_data("symmetric", "symmetric") <= 0.41
+
+
 async def test_homes_of_a_carrier_that_does_not_turn_packets_back_meet_at_the_relay() -> None:
     async with scene("cgnat", "home", 0, relay="prefer-direct", one_carrier=True) as made:
         with trio.fail_after(15):

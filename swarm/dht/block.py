@@ -391,12 +391,24 @@ class NodeBlock:
         return dialling
 
     def _dial_relay(
-        self, key: PublicKey, on_open: Callable[[Connection], None], on_failed: Callable[[Exception], None]
+        self,
+        key: PublicKey,
+        on_path: Callable[[Connection], None],
+        on_open: Callable[[], None],
+        on_failed: Callable[[Exception], None],
     ) -> Cancel:
         # a relay must be reached without a relay; and the pool itself gives up its dials when this node is suspended
         without = RelayChoice(policy="forbid")
         dialling = Dialling(
-            self._endpoint, self._environment, self.default_key_pair, key, (), on_open, on_failed, without
+            self._endpoint,
+            self._environment,
+            self.default_key_pair,
+            key,
+            (),
+            lambda _: on_open(),
+            on_failed,
+            without,
+            on_path=on_path,
         )
         dialling.start()
         return dialling.cancel

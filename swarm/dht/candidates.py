@@ -99,10 +99,14 @@ class Candidates:
         return [address for address, candidate in self._known.items() if candidate.asked]
 
     def failed(self, address: Address) -> Sequence[Address]:
-        """It is down. Gives who named it."""
+        """It is down. Gives who named it, and has not been told."""
         candidate = self._known[address]
-        candidate.down = True
-        return candidate.referrers
+        candidate.down, was_down = True, candidate.down
+        return () if was_down else candidate.referrers
+
+    def heard(self, address: Address) -> None:
+        """It has answered after all."""
+        self._known[address].down = False
 
     def is_down(self, address: Address) -> bool:
         candidate = self._known.get(address)

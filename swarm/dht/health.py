@@ -40,11 +40,19 @@ class Health:
         self.online = True
         self.degraded = False
 
-    def update(self, responses: int, timeouts: int) -> bool:
-        """A tick ended with these totals since the start. Whether the verdict changed."""
+    def update(self, responses: int, timeouts: int, *, alone: bool = False) -> bool:
+        """A tick ended with these totals since the start. Whether the verdict changed.
+
+        ``alone``: there are others to ask, but none is known to live. Then silence is as telling as timeouts are: names
+        do not resolve, and hardly anything is asked.
+        """
         answered, self._responses = responses - self._responses, responses
         lost, self._timeouts = timeouts - self._timeouts, timeouts
-        tick = _judge(answered, lost) if len(self._ticks) >= WINDOW - 1 else _Tick.IDLE
+        tick = _Tick.IDLE
+        if len(self._ticks) >= WINDOW - 1:
+            tick = _Tick.OFFLINE if alone and not answered else _judge(answered, lost)
+            if answered and not self.online and tick is _Tick.IDLE:
+                tick = _Tick.HEALTHY  # however few answers: the network is back
         self._ticks.append(tick)
         if tick is _Tick.IDLE:
             return False

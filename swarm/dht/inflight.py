@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from swarm.dht.congestion import CongestionWindow
 from swarm.dht.patience import Patience
+from swarm.dht.silence import GONE, Silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,8 @@ MAX_IN_FLIGHT = 4096
 """Requests under way or held back: more than the window lets out in a minute, so a caller ran away."""
 RETRIES = 3
 TIMEOUT = 1.0
-"""Seconds per attempt. The first is shorter where nodes are known to answer sooner, and the last longer by as much."""
+"""Seconds per attempt. The first ones are shorter where nodes are known to answer sooner, and the last longer by as
+much."""
 
 
 class Call(Generic[R]):
@@ -61,7 +63,7 @@ class Call(Generic[R]):
         self.is_plain = False
         """The asked node itself answers, at once, to the socket that asks: that it does not says that it is gone."""
         self.spared = 0.0
-        """How much sooner the second attempt left."""
+        """How much sooner the last attempt leaves, so far."""
         self.tid = -1
         self.data = b""
         self.sent = 0
@@ -93,6 +95,7 @@ class InFlight(Generic[R]):
         "_sockets",
         "_window",
         "retries",
+        "silence",
         "timeouts",
     )
 
@@ -108,6 +111,7 @@ class InFlight(Generic[R]):
         """Sends beyond each request's first."""
         self.timeouts = 0
         """Requests given up."""
+        self.silence = Silence()
         self._sockets = sockets
         self._schedule = schedule
         self._next_tid = first_tid
@@ -149,12 +153,11 @@ class InFlight(Generic[R]):
         call.sent += 1
         self._window.sent(now)
         self._sockets.send(call.role, call.data, call.to)
-        wait = TIMEOUT
+        wait = self._patience.wait(call.hops, call.sent, TIMEOUT)
         if call.sent > call.retries:
-            wait += call.spared
-        elif call.sent == 1:
-            wait = self._patience.wait(call.hops, TIMEOUT)
-            call.spared = TIMEOUT - wait
+            wait = TIMEOUT + call.spared
+        else:
+            call.spared += TIMEOUT - wait
         call.timer = self._schedule.after(call.delay + wait, call.expire)
 
     def fail_later(self, call: Call[R]) -> None:
@@ -194,6 +197,8 @@ class InFlight(Generic[R]):
     def expire(self, call: Call[R]) -> None:
         """An attempt timed out."""
         call.timer = None
+        if call.is_plain and call.sent >= GONE:
+            self.silence.noticed(call.to, self._schedule.now)
         if call.on_timeout is not None:
             call.on_timeout(call.sent)
             if self._calls.get(call.tid) is not call:
@@ -210,6 +215,7 @@ class InFlight(Generic[R]):
     def fail_all(self) -> None:
         """Tell every call that it failed, and start with an empty window."""
         calls = self._clear()
+        self.silence.clear()  # the network may be another one when it goes on
         for call in calls:
             call.on_reply(None)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from holepunch.address import Address
     from holepunch.core import Entry
     from swarm.dht.node import Node
+    from swarm.dht.query import Query
     from swarm.dht.rpc import OnReply, Reply
 
 __all__ = ["RECHECK_TICKS", "STABLE_TICKS", "TICK", "Maintenance"]
@@ -46,6 +47,8 @@ class Maintenance:
         "_hints",
         "_node",
         "_refresh_ticks",
+        "_responses",
+        "_searching",
         "_swaps",
         "_ticked_at",
         "_timer",
@@ -63,6 +66,10 @@ class Maintenance:
         self._checks = 0
         self._swaps = 0
         self._hints = 0
+        self._responses = 0
+        """Of all requests, as of the last tick."""
+        self._searching = False
+        """For company."""
         self._ticked_at = 0.0
         self._timer: Entry | None = None
 
@@ -191,8 +198,23 @@ class Maintenance:
         self._refresh_ticks -= 1
         if self._refresh_ticks <= 0 or (self.tick % 64 == 0 and len(node.table) < K):
             node.refresh()
+        self._keep_company()
         self._hints = 0
         node.update_health()
+
+    def _keep_company(self) -> None:
+        """While nobody is known, and nobody was heard since the last tick, there is always one search under way: only
+        who asks notices that the network is back. (For a first answer of all, `swarm.dht.entrance` asks.)"""
+        node = self._node
+        before, self._responses = self._responses, node.rpc.responses
+        if len(node.table) or self._searching or self._responses != before or not before:
+            return
+
+        def on_end(query: Query) -> None:
+            self._searching = False
+
+        self._searching = True
+        node.background_query(node.table.id, on_end=on_end)
 
     def _ping_oldest(self) -> None:
         table = self._node.table

@@ -348,7 +348,8 @@ class Node:
 
     def update_health(self) -> None:
         """A tick ended."""
-        if self._health.update(self.rpc.responses, self.rpc.timeouts):
+        alone = not len(self.table) and bool(self.resolve or self.bootstrap)
+        if self._health.update(self.rpc.responses, self.rpc.timeouts, alone=alone):
             self._subscribers.tell(Event.NETWORK_UPDATE)
 
     def network_changed(self) -> None:

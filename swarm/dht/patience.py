@@ -1,4 +1,4 @@
-"""How long the first answer of a node is waited for before the request is sent again. Pure; one for all nodes.
+"""How long the answer of a node is waited for before the request is sent again. Pure; one for all nodes.
 
 A look-up asks nodes it never met, so there is no round trip time of their own to go by: the estimate is over whoever
 answers, as RFC 6298 makes it for one peer. The reference waits a second each time (dht-rpc lib/io.js), so that one lost
@@ -30,7 +30,9 @@ class Patience:
             self._deviation += (abs(self._smoothed - rtt) - self._deviation) / 4
             self._smoothed += (rtt - self._smoothed) / 8
 
-    def wait(self, hops: int, most: float) -> float:
-        """Seconds for an answer from ``hops`` nodes away."""
+    def wait(self, hops: int, attempt: int, most: float) -> float:
+        """Seconds for an answer from ``hops`` nodes away. ``attempt`` 1 is the first; each one waits twice as long."""
         usual = UNKNOWN if self._smoothed is None else max(self._smoothed + 4 * self._deviation, LEAST)
-        return min(hops * usual, most)
+        # what a peer behind the asked node does meanwhile takes as long as it takes
+        factor = 2 ** min(attempt - 1, 8) if hops == 1 or attempt == 1 else most / usual
+        return min(hops * usual * factor, most)

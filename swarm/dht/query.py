@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from swarm.dht.candidates import Candidates
 from swarm.dht.ids import node_id
 from swarm.dht.packets import DOWN_HINT, OK, encode_address
+from swarm.dht.silence import GONE
 from swarm.dht.table import K
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ CONCURRENCY = 10
 SLOWED_CONCURRENCY = 3
 """While only given nodes were asked: the closest of them get a moment to answer before the query goes broad."""
 RETRIES = 5
-GONE = 2
-"""Attempts after which a node that has not answered is taken for gone, where others answered the first."""
 MAX_CLOSER = 2 * K
 """Addresses read from one reply. Nodes send up to 20; a datagram holds thousands."""
 
@@ -84,13 +83,15 @@ class _State(Enum):
 class _Visit:
     """One node being asked."""
 
-    __slots__ = ("address", "away", "cancel", "query", "timeouts")
+    __slots__ = ("address", "away", "before", "cancel", "query", "timeouts")
 
-    def __init__(self, query: Query, away: int, address: Address) -> None:
+    def __init__(self, query: Query, away: int, address: Address, before: int) -> None:
         self.query = query
         self.away = away
         self.address = address
-        self.timeouts = 0
+        self.before = before
+        """Attempts of earlier queries that timed out, as far as they count here."""
+        self.timeouts = before
         """Attempts that timed out. After the first it no longer takes one of the places."""
         self.cancel: Cancel
 
@@ -98,7 +99,7 @@ class _Visit:
         self.query.visited(self, reply)
 
     def on_timeout(self, attempts: int) -> None:
-        self.timeouts = attempts
+        self.timeouts = self.before + attempts
         self.query.slowed(self)
 
 
@@ -248,8 +249,9 @@ class Query:
             self._add_from_table()
 
     def _visit(self, away: int, address: Address) -> None:
-        visit = _Visit(self, away, address)
+        visit = _Visit(self, away, address, GONE - 1 if self._node.rpc.is_silent(address) else 0)
         self._visits.add(visit)
+        self._slow += visit.before > 0
         options = self._options
         visit.cancel = self._node.rpc.request(
             address,
@@ -277,6 +279,8 @@ class Query:
     def slowed(self, visit: _Visit) -> None:
         """An attempt of ``visit`` timed out."""
         self._slow += visit.timeouts == 1
+        if visit.timeouts == GONE and self.successes and not self._lossy:
+            self._is_down(visit.address)
         self._advance()
 
     def visited(self, visit: _Visit, reply: Reply | None) -> None:
@@ -284,11 +288,13 @@ class Query:
         self._visits.discard(visit)
         if visit.timeouts:
             self._slow -= 1
-            self._lossy = self._lossy or reply is not None
+            self._lossy = self._lossy or (reply is not None and visit.timeouts > visit.before)
         if reply is None:
             self._on_silence(visit.address)
-        elif self._state is _State.SEARCHING:
-            self._on_reply(reply)
+        else:
+            self._candidates.heard(visit.address)
+            if self._state is _State.SEARCHING:
+                self._on_reply(reply)
         self._advance()
 
     def _on_reply(self, reply: Reply) -> None:
@@ -321,6 +327,9 @@ class Query:
         self.errors += 1
         if self._node.rpc.suspended:
             return  # says nothing about that node
+        self._is_down(address)
+
+    def _is_down(self, address: Address) -> None:
         for referrer in self._candidates.failed(address):
             self._hint(referrer, address)
 

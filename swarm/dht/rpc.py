@@ -184,6 +184,10 @@ class Rpc:
         """Own requests under way."""
         return len(self._in_flight)
 
+    def is_silent(self, address: Address) -> bool:
+        """Whether a node has left unanswered what it was asked last, a few seconds ago or right now."""
+        return self._in_flight.silence.of(address, self._schedule.now)
+
     def asked(self) -> list[Address]:
         """Nodes that are to answer on the main socket."""
         return self._in_flight.asked(self.main_role)
@@ -297,6 +301,7 @@ class Rpc:
 
     def _receive_request(self, role: Role, data: bytes, source: Address) -> None:
         packet = decode_request(data)
+        self._in_flight.silence.heard(source)
         request = Request(self, packet, source, _proven(packet.id, source), role)
         if packet.token is None or self._tokens.valid(packet.token, source.host, self._schedule.now):
             self._on_request(request)
@@ -310,6 +315,7 @@ class Rpc:
         if call is None:
             return
         packet = decode_response(bytes(data))
+        self._in_flight.silence.heard(source)
         reply = Reply(
             source,
             packet.to,

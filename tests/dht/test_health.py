@@ -50,6 +50,21 @@ def test_two_ticks_without_an_answer_mean_offline_and_one_answer_online() -> Non
     assert clinic.verdict == ONLINE
 
 
+def test_any_answer_means_online_again() -> None:
+    clinic = Clinic()
+    clinic.ticks(DEAD, DEAD)
+    assert clinic.ticks((1, 0)) == [True]
+    assert clinic.verdict == ONLINE
+
+
+def test_silence_around_a_node_that_knows_nobody_means_offline_however_little_was_asked() -> None:
+    health = Health()
+    assert [health.update(0, n, alone=True) for n in range(5)] == [False, False, False, False, True]
+    assert not health.online
+    assert health.update(1, 5, alone=True)
+    assert health.online
+
+
 def test_idle_ticks_say_nothing() -> None:
     clinic = Clinic()
     assert clinic.ticks(DEAD, IDLE, IDLE, IDLE, DEAD) == [False, False, False, False, True]

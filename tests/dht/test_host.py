@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from holepunch.testing import VirtualNetwork
+from holepunch.testing import NatBehaviour, VirtualNetwork
 from swarm import DHT, Swarm, TopicRefreshed
 from swarm.dht import host
 from swarm.dht.events import Event
@@ -115,16 +115,17 @@ async def test_without_a_count_of_sleep_the_wall_clock_stands_for_it(monkeypatch
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "88.99.7.7"])
-async def test_node_is_told_whatever_address_it_is_bound_to(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    asleep = 0.0
-    monkeypatch.setattr(host, "slept", lambda: asleep)
+async def test_node_is_told_whatever_address_it_is_bound_to(address: str) -> None:
     async with VirtualNetwork() as network:
         machine = network.host("88.99.7.7")
         async with DHT(bootstrap=[], host=address, network=machine) as dht:
             events: list[Event] = []
             dht.subscribe(events.append)
             await trio.sleep(1)
-            asleep += 100
+            machine.sleep()
+            await trio.sleep(100)
+            assert Event.WAKE_UP not in events
+            machine.wake()
             await trio.sleep(host.INTERVAL)
             assert Event.WAKE_UP in events
             events.clear()
@@ -146,3 +147,44 @@ async def test_topic_is_announced_anew_from_where_the_machine_has_moved() -> Non
                 async for event in events:
                     if isinstance(event, TopicRefreshed):
                         break
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_node_without_a_network_says_so_and_is_announced_again_seconds_after_it_is_back(seed: int) -> None:
+    async with VirtualNetwork(seed=seed) as network, Testnet(7, internet=network) as net:
+        machine = network.place("home")
+        router = machine.boxes[-1]
+        async with DHT(bootstrap=net.bootstrap, network=machine) as dht:
+            listener = await dht.listen()
+            await trio.sleep(10)
+            plugged, router.behaviour = router.behaviour, NatBehaviour(udp=False)
+            await trio.sleep(600)
+            assert not dht.online
+            router.behaviour = plugged
+            await trio.sleep(15)
+            assert dht.online
+            assert listener.listening.relay_addresses
+
+
+@pytest.mark.parametrize("pause", ["sleeps", "loses its uplink"])
+async def test_swarm_that_was_away_for_ten_minutes_is_found_seconds_after_it_is_back(pause: str) -> None:
+    async with VirtualNetwork(seed=2) as network, Testnet(7, internet=network) as net:
+        machine = network.place("home")
+        router = machine.boxes[-1]
+        plugged = router.behaviour
+        async with Swarm(bootstrap=net.bootstrap, network=machine) as swarm:
+            swarm.join("room", client=False)
+            await swarm.flush()
+            await trio.sleep(20)
+            if pause == "sleeps":
+                machine.sleep()
+            else:
+                router.behaviour = NatBehaviour(udp=False)
+            await trio.sleep(600)
+            machine.wake()
+            router.behaviour = plugged
+            await trio.sleep(15)
+            async with Swarm(bootstrap=net.bootstrap, network=network.host()) as visitor:
+                visitor.join("room", server=False)
+                await trio.sleep(5)
+                assert len(visitor.connections) == 1

@@ -12,6 +12,7 @@ from swarm.dht.events import Event
 from swarm.dht.ids import node_id, row_index
 from swarm.dht.maintenance import OLD_TICKS, RECENT_TICKS, REFRESH_TICKS, TICK
 from swarm.dht.packets import FIND_NODE, PING, RequestPacket, encode_request
+from swarm.dht.query import RETRIES
 from swarm.dht.table import Contact, K
 from tests.dht.simnet import Puppet, SimNet
 
@@ -288,13 +289,45 @@ def test_pinging_stops_at_a_node_contacted_in_this_tick() -> None:
     assert [bool(puppet.heard) for puppet in puppets] == [True, True, False, False]
 
 
-def test_empty_table_asks_the_bootstrap_nodes_again_every_forty_seconds() -> None:
+def test_empty_table_asks_the_bootstrap_nodes_again_every_forty_seconds_until_one_has_answered() -> None:
+    scene = Scene()
+    scene.quiet()
+    puppet = scene.net.puppet(Address("9.9.9.9", 1), lambda request: None, persistent=False)
+    scene.node.bootstrap = [puppet.address]
+    scene.net.run(200)
+    attempts = 1 + RETRIES
+    assert commands(puppet) == [FIND_NODE] * 5 * attempts
+
+
+def test_empty_table_asks_bootstrap_nodes_that_are_no_nodes_to_keep_every_ten_seconds() -> None:
     scene = Scene()
     scene.quiet()
     puppet = scene.net.puppet(Address("9.9.9.9", 1), lambda request: {}, persistent=False)
     scene.node.bootstrap = [puppet.address]
+    scene.net.run(400)
+    puppet.heard.clear()
     scene.net.run(200)
-    assert commands(puppet) == [FIND_NODE] * 5
+    assert set(commands(puppet)) == {FIND_NODE}
+    assert 20 <= len(commands(puppet)) <= 30
+    assert scene.node.online
+
+
+def test_node_whose_company_is_gone_asks_without_a_break_and_notices_within_seconds_that_somebody_is_back() -> None:
+    scene = Scene()
+    scene.quiet()
+    alive = True
+    puppet = scene.net.puppet(Address("9.9.9.9", 1), lambda request: {} if alive else None, persistent=False)
+    scene.node.bootstrap = [puppet.address]
+    scene.net.run(60)
+    assert scene.node.online
+    alive = False
+    puppet.heard.clear()
+    scene.net.run(600)
+    assert not scene.node.online
+    assert 1 <= 600 / len(commands(puppet)) <= 3  # seconds: one search at a time
+    alive = True
+    scene.net.run(2 * TICK)
+    assert scene.node.online
 
 
 def test_table_is_refreshed_after_five_minutes_without_a_query() -> None:

@@ -62,6 +62,61 @@ def test_dead_node_of_a_small_network_is_not_waited_for_unless_packets_are_lost(
     assert node_id(dead) not in scene.node.table
 
 
+def test_later_search_waits_for_a_silent_node_no_longer_than_others_take() -> None:
+    dead, living = some_addresses(2)
+    scene = Scene(bootstrap=[living])
+    scene.puppets([dead], None)
+    scene.net.puppet(living, naming([dead]))
+
+    def seconds() -> float:
+        started, query = scene.net.schedule.now, scene.query()
+        scene.net.run_until(lambda: query.ended)
+        return scene.net.schedule.now - started
+
+    took = [seconds() for _ in range(3)]
+    assert took[0] > 0.6
+    assert max(took[1:]) < 0.3
+
+
+def test_node_that_is_back_is_found_although_it_was_silent_a_moment_ago() -> None:
+    back, living = some_addresses(2)
+    scene = Scene(bootstrap=[living])
+    silent = scene.puppets([back], None)[0]
+    scene.net.puppet(living, naming([back]))
+    assert scene.finish().closest_nodes == [living]
+    silent.answer = naming([])
+    query = scene.query()
+    scene.net.run_until(lambda: query.ended)
+    assert query.closest_nodes == [back, living]
+
+
+def test_node_that_is_left_out_is_doubted_by_who_named_it_at_once() -> None:
+    dead, living = some_addresses(2)
+    scene = Scene(bootstrap=[living])
+    scene.puppets([dead], None)
+    puppet = scene.net.puppet(living, naming([dead]))
+    scene.finish()
+    scene.net.run(0.1)
+    hints = [request for _, _, request in puppet.heard if request.command == DOWN_HINT]
+    assert [decode_address(hint.value or b"") for hint in hints] == [dead]
+    scene.net.run(10)  # it is given up
+    assert sum(request.command == DOWN_HINT for _, _, request in puppet.heard) == 1
+
+
+def test_node_that_answers_after_all_is_doubted_no_more() -> None:
+    slow, slower, *chain = some_addresses(17)
+    chain.reverse()
+    scene = Scene(bootstrap=chain[:1])
+    for address, following in zip(chain, [*chain[1:], slower], strict=True):  # which takes so long as to be asked last
+        scene.net.puppet(address, naming([slow, following]))
+    scene.net.puppet(slow, after(2, []))
+    puppet = scene.net.puppet(slower, after(2, [slow]))
+    query = scene.finish()
+    scene.net.run(0.1)
+    assert query.closest_nodes[:2] == [slow, slower]
+    assert DOWN_HINT not in [request.command for _, _, request in puppet.heard]
+
+
 def test_search_follows_the_nodes_it_is_told_of() -> None:
     chain = some_addresses(30)[::-1]
     scene = Scene(bootstrap=chain[:1])

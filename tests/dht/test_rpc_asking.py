@@ -119,11 +119,16 @@ def talk(bench: Bench, rtt: float, times: int = 20, **options: Any) -> None:
         bench.answer(bench.asked().tid)
 
 
-@pytest.mark.parametrize(("rtt", "first"), [(0.0, 0.2), (0.05, 0.2), (0.3, 0.3), (0.9, 0.9)])
-def test_second_attempt_comes_as_soon_as_nodes_are_known_to_answer(rtt: float, first: float) -> None:
+@pytest.mark.parametrize(
+    ("rtt", "times"),
+    [(0.0, [0, 0.2, 0.6, 1.4]), (0.05, [0, 0.2, 0.6, 1.4]), (0.3, [0, 0.3, 0.9, 1.9]), (0.9, [0, 0.9, 1.9, 2.9])],
+)
+def test_second_attempt_comes_as_soon_as_nodes_are_known_to_answer_and_each_waits_twice_as_long(
+    rtt: float, times: list[float]
+) -> None:
     bench = Bench()
     talk(bench, rtt)
-    assert sends_after(bench) == pytest.approx([0, first, first + 1, first + 2], abs=0.05)
+    assert sends_after(bench) == pytest.approx(times, abs=0.05)
 
 
 def test_one_slow_answer_makes_patient_and_one_to_a_third_attempt_tells_nothing() -> None:
@@ -144,8 +149,50 @@ def test_what_is_passed_on_or_asked_to_wait_is_waited_for_longer_and_tells_nothi
     talk(bench, 0.5, hops=2)
     talk(bench, 0.5, delay=0.5)
     assert sends_after(bench)[1] == pytest.approx(0.2)
-    assert sends_after(bench, hops=2)[1] == pytest.approx(0.4)
-    assert sends_after(bench, delay=2.0) == pytest.approx([0, 2.2, 5.2, 8.2])
+    assert sends_after(bench, hops=2) == pytest.approx([0, 0.4, 1.4, 2.4])
+    assert sends_after(bench, delay=2.0) == pytest.approx([0, 2.2, 4.6, 7.4])
+
+
+def test_node_is_silent_from_its_second_timeout_until_it_is_heard_or_half_a_minute_has_gone_by() -> None:
+    bench = Bench()
+    bench.ask(THERE)
+    silent = []
+    while bench.rpc.in_flight:
+        bench.run(bench.schedule.deadline())
+        silent.append(bench.rpc.is_silent(THERE))
+    assert silent == [False, True, True, True]
+    assert not bench.rpc.is_silent(ELSEWHERE)
+    bench.run(bench.schedule.now + 31)
+    assert not bench.rpc.is_silent(THERE)
+
+
+@pytest.mark.parametrize("how", ["answers", "asks"])
+def test_node_that_is_heard_is_silent_no_more(how: str) -> None:
+    bench = Bench()
+    bench.ask(THERE)
+    bench.run(2)
+    assert bench.rpc.is_silent(THERE)
+    if how == "answers":
+        bench.answer(bench.asked().tid)
+    else:
+        bench.hear(source=THERE)
+    assert not bench.rpc.is_silent(THERE)
+
+
+def test_silence_before_a_pause_says_nothing_after_it() -> None:
+    bench = Bench()
+    bench.ask(THERE)
+    bench.run(2)
+    bench.rpc.suspend()
+    bench.rpc.resume()
+    assert not bench.rpc.is_silent(THERE)
+
+
+def test_silence_of_others_to_what_is_passed_on_is_not_the_asked_nodes() -> None:
+    bench = Bench()
+    bench.ask(THERE, hops=2)
+    bench.run(10)
+    assert not bench.rpc.is_silent(THERE)
 
 
 def test_request_cancelled_at_its_first_timeout_is_not_sent_again() -> None:

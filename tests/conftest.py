@@ -31,6 +31,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "private_network(*commands): run in a network namespace prepared by commands")
 
 
+# -- workers ---------------------------------------------------------------------------------------------------------
+
+MAX_WORKERS = 4
+"""More help little, and each keeps processes of its own for the tests against Node."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: of the time of a run, a third is spent waiting for programs and real routers."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores + 1, MAX_WORKERS)
+
+
 # -- leaks -----------------------------------------------------------------------------------------------------------
 
 

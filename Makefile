@@ -31,9 +31,8 @@ demo: $(VENV)/installed
 	@$(RUN) -m swarm.cli demo
 
 # Workers: as many as tests/conftest.py says; they take tests from each other, so that none is idle at the end. The tests
-# start hundreds of programs: what Python compiles for one the others find in $(VENV), whatever the environment says.
+# start hundreds of programs in Python: what it compiles for one it must keep for the others.
 test: export PYTHONDONTWRITEBYTECODE :=
-test: export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 test: $(VENV)/installed-dev $(NODE_PACKAGES)/installed
 	$(RUN) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 

@@ -16,11 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from hypothesis import HealthCheck, settings
 
 from tests.tools import need, virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+
+# how fast a machine is, and what else it does, is no property of the code
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 INSIDE = "TEST_PRIVATE_NETWORK"
 """Set in the environment of a test run that is in its namespace already."""

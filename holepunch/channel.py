@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
+from holepunch.core import STEP
 from holepunch.errors import DecodeError
 from holepunch.path import Path
 from holepunch.path.following import Following
@@ -34,10 +35,11 @@ CHUNK = 1 << 16
 KEEP_ALIVE = 5.0
 """Seconds without an own write after which an empty frame is written (hyperdht's connection keep-alive). Between two
 peers of this implementation a frame of the peer's counts as well: the ACK for it keeps the NATs' mappings open, too. A
-program on Node may count on frames of this side (secret-stream's ``setTimeout``)."""
-KEEP_ALIVE_STEP = 0.5
-"""Keep-alive times are rounded down to multiples of this many seconds, so that many idle streams share one wake-up. The
-side that dialled waits for one more: one frame then serves both."""
+program on Node may count on frames of this side (secret-stream's ``setTimeout``).
+
+Rounded down to multiples of `STEP`, so that many idle streams share one wake-up. Of two peers of this implementation
+one waits for two more, so that one frame serves both; which one, a bit of the handshake hash decides: a side with many
+streams has half of the work."""
 OPEN_TIMEOUT = 10.0
 """Seconds for the peer's header frame to arrive after a path was found."""
 CLOSE_TIMEOUT = 15.0
@@ -104,6 +106,7 @@ class SecureChannel:
         self._cause: BaseException | None = None
         self._wrote_at = self._heard_at = self._path_since = endpoint.now()
         self._path = Path.to(raw.core.route[1], rtt=None, since=self._path_since) if raw.core.route else None
+        self._waits = session.initiator == bool(session.hash[0] & 1)
         self._timer: Entry
         self.lan_hosts: Container[str] = ()
         """The peer's own hosts in its local networks, as far as it told."""
@@ -350,7 +353,7 @@ class SecureChannel:
             self._rest = frame
         if self._secret.opened:
             self._timer.cancel()
-            self._timer = self._endpoint.schedule.after(KEEP_ALIVE, self._keep_alive)
+            self._timer = self._endpoint.schedule.at(self._keep_alive_at(), self._keep_alive)
             if self.on_open is not None:
                 self.on_open()
 
@@ -379,8 +382,8 @@ class SecureChannel:
     def _keep_alive_at(self) -> float:
         at = self._wrote_at + KEEP_ALIVE
         if self._secret.controls is not None:
-            at = max(self._wrote_at, self._heard_at) + KEEP_ALIVE + self.is_initiator * KEEP_ALIVE_STEP
-        return at // KEEP_ALIVE_STEP * KEEP_ALIVE_STEP
+            at = max(self._wrote_at, self._heard_at) + KEEP_ALIVE + self._waits * 2 * STEP
+        return at // STEP * STEP
 
     def ping(self) -> None:
         """Write an empty frame: a peer that is gone is noticed within UDX's 13 s."""

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import heapq
 import math
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from holepunch.address import Address
 
-__all__ = ["CLIENT", "SERVER", "Entry", "Random", "Role", "Schedule", "Sockets"]
+__all__ = ["CLIENT", "SERVER", "STEP", "Entry", "Random", "Role", "Schedule", "Sockets"]
 
 Role = int
 """Which socket of an endpoint: 0 the server socket, 1 the client socket, 2 and above one punch socket each."""
@@ -61,6 +61,10 @@ class Entry:
         self.action = None
 
 
+STEP: Final = 0.5
+"""Seconds between the times at which actions run that share their wake-ups."""
+
+
 class Schedule:
     """Actions by the time they are due, in seconds. Pure: time is told to it through `advance`."""
 
@@ -83,6 +87,10 @@ class Schedule:
 
     def after(self, delay: float, action: Callable[[], None]) -> Entry:
         return self.at(self.now + delay, action)
+
+    def shared(self, delay: float, action: Callable[[], None]) -> Entry:
+        """Likewise, or up to `STEP` later: for what is in no hurry. Many such actions cost one wake-up."""
+        return self.at(math.ceil((self.now + delay) / STEP) * STEP, action)
 
     def deadline(self) -> float:
         """When the next action is due; ``math.inf`` when there is none."""

@@ -17,6 +17,7 @@ from holepunch.nursery import Background, hidden_nursery
 from holepunch.rawstreams import StreamTable
 from holepunch.reader import Reader
 from holepunch.sockets import SocketTable
+from holepunch.udp import Received
 from holepunch.udx import peek, run_of_one_stream
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from holepunch.address import Address
     from holepunch.core import Random
     from holepunch.rawstreams import RawStream
-    from holepunch.udp import Network, Received
+    from holepunch.udp import Network
 
 __all__ = ["Endpoint"]
 
@@ -120,6 +121,8 @@ class Endpoint:
             deadline = min(self.schedule.deadline(), self.streams.deadline())
             with trio.CancelScope(deadline=deadline) as self._sleep:
                 await trio.sleep_forever()
+            # the readers first: what has arrived already is not late
+            await trio.lowlevel.checkpoint()
             # the schedule learns how late it is before it runs what is due: after a stall, actions tell it from haste
             now = self.now()
             self.schedule.advance(now)
@@ -146,7 +149,7 @@ class Endpoint:
         if len(view) > segment and (stream_id is None or not run_of_one_stream(view, segment)):
             for start in range(0, len(view), segment):
                 single = view[start : start + segment]
-                self._dispatch(role, received._replace(view=single, segment=len(single)), now, touched)
+                self._dispatch(role, Received(single, len(single), source), now, touched)
             return
         if stream_id is not None:
             raw = self.streams.receive(stream_id, received, role, now)

@@ -186,7 +186,10 @@ class StreamTable:
             if raw.on_event is not None:  # else whoever opened it still has to hear of that, or to discard it
                 self._retire(raw)
             return
-        deadline = core.deadline()
+        self._arm(raw)
+
+    def _arm(self, raw: RawStream) -> None:
+        deadline = raw.core.deadline()
         if deadline < raw.armed:
             raw.armed = deadline
             self._count += 1
@@ -247,7 +250,7 @@ class StreamTable:
         linger = core.linger()
         if linger is not None:
             self._lingering[core.local_id] = linger
-            self._schedule.after(LINGER_TIME, partial(self._forget, core.local_id, role))
+            self._schedule.shared(LINGER_TIME, partial(self._forget, core.local_id, role))
         else:
             self._release(role)
 
@@ -270,9 +273,11 @@ class StreamTable:
             if at != raw.armed or raw.core.closed:
                 continue
             raw.armed = math.inf
+            if raw.core.deadline() > now:
+                self._arm(raw)
+                continue
             try:
-                if raw.core.deadline() <= now:
-                    raw.core.expire(now)
+                raw.core.expire(now)
             except Exception as bug:
                 self._abandon(raw, bug)
             self.flush(raw, now)

@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Reader"]
 
-BATCHES = 4
-"""Batches taken out of a socket before anything else runs."""
-FULL_BATCH = 16
-"""Datagrams, or runs of them, in a batch after which more are likely to be there."""
 ANSWER_PASSES = 2
 """Passes of the scheduler after which every task that was woken has had its turn: within one the order is random."""
 POLL_PASSES = 24
@@ -93,7 +89,7 @@ class Reader:
                 self._streams.flush(raw, now)
 
     def _drain(self) -> bool:
-        """Hand out what has arrived, at most `BATCHES`; then let each stream that got something answer once.
+        """Hand out one batch of what has arrived; then let each stream that got something answer once.
 
         True: some got so little that the application may answer at once. `_acknowledge` must follow.
         """
@@ -102,12 +98,8 @@ class Reader:
             return False
         now = self._now()
         touched: dict[int, RawStream] = {}
-        for batch in range(1, BATCHES + 1):
-            for received in drained:
-                self._dispatch(self._role, received, now, touched)
-            if len(drained) < FULL_BATCH or batch == BATCHES:
-                break
-            drained = self._socket.receive()
+        for received in drained:
+            self._dispatch(self._role, received, now, touched)
         answerable = {stream_id: raw for stream_id, raw in touched.items() if raw.core.ack_can_wait}
         self._owing |= answerable
         for stream_id, raw in touched.items():

@@ -29,6 +29,11 @@ _COST = 1 << 14
 """scrypt's n: 16 MiB and some 40 ms for each guess at a secret that was chosen too short."""
 
 
+def greet(peer: PublicKey, ephemeral: bytes, theirs: Greeting | None) -> Greeting:
+    """See `holepunch.punch.environment.Introduce`. For who is in no topic: only that this implementation is here."""
+    return Greeting()
+
+
 class Membership:
     """One swarm's. ``topics`` gives the joined topics, those that a peer is known to be in first."""
 

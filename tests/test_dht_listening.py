@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from holepunch.secure.secretstream import EMPTY_FRAME, MAX_CONTROLS
 from holepunch.testing import VirtualNetwork
-from swarm import DHT, KeyPair
+from swarm import DHT, KeyPair, Swarm
 from swarm.testing import Testnet
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ class World:
 
     def node(self) -> DHT:
         return DHT(bootstrap=self._net.bootstrap, network=self._network.host())
+
+    def swarm(self) -> Swarm:
+        return Swarm(PAIR, bootstrap=self._net.bootstrap, network=self._network.host())
 
     async def announced(self) -> int:
         """How many nodes relay to the key."""
@@ -149,3 +153,28 @@ async def test_closing_that_was_cancelled_is_done_in_the_background(world: World
             await listener.aclose()
         await trio.sleep(2)
         assert await world.announced() == 0
+
+
+async def test_two_nodes_share_keep_alives_and_need_no_topic_for_it(world: World) -> None:
+    async with world.node() as server, world.node() as client:
+        listener = await server.listen(PAIR)
+        dialled = await client.connect(PAIR.public_key)
+        accepted = await anext(aiter(listener))
+        assert dialled.controls_agreed
+        assert accepted.controls_agreed
+        await trio.sleep(100)
+        assert 100 / 6.5 <= sum(dialled.message_bytes) / EMPTY_FRAME <= 100 / 4.5
+
+
+async def test_node_without_topics_ignores_those_of_a_swarm(world: World) -> None:
+    async with world.node() as client, world.swarm() as server:
+        await server.listen()
+        dialled = await client.connect(PAIR.public_key)
+        accepted = await anext(server)
+        for number in range(2 * MAX_CONTROLS):
+            server.join(f"topic {number % 2}", client=False)
+            await trio.sleep(0.1)
+            await server.leave(f"topic {number % 2}")
+        await accepted.send_all(b"still here")
+        assert await dialled.receive_some() == b"still here"
+        assert dialled.topics == ()

@@ -209,7 +209,7 @@ class Listener:
 
     def _on_finished(self, record: Record) -> None:
         self._half_open -= 1
-        self._scope.after(CLEAR_WAIT, partial(self._clear, record))
+        self._scope.after(CLEAR_WAIT, partial(self._clear, record), shared=True)
 
     def _clear(self, record: Record) -> None:
         del self._records[record.incoming.id]

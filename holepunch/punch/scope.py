@@ -103,11 +103,12 @@ class Scope:
             self._live[key] = start(end)
         return cancel
 
-    def after(self, delay: float, action: Callable[[], None]) -> Cancel:
-        """Run ``action`` in ``delay`` seconds."""
+    def after(self, delay: float, action: Callable[[], None], *, shared: bool = False) -> Cancel:
+        """Run ``action`` in ``delay`` seconds; ``shared``: or a little later (`Schedule.shared`)."""
 
         def start(end: Callable[[None], None]) -> Cancel:
-            return self.schedule.after(delay, partial(end, None)).cancel
+            begin = self.schedule.shared if shared else self.schedule.after
+            return begin(delay, partial(end, None)).cancel
 
         return self.begin(start, lambda _: action())
 

@@ -16,16 +16,17 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from holepunch.address import Address
-from holepunch.udp import Received
+from holepunch.udp import MAX_DATAGRAM, Received
 from holepunch.udp.libc import load
+from holepunch.udp.runs import joined
 
 if TYPE_CHECKING:
     from holepunch.udp.libc import Libc
 
 __all__ = ["BATCH", "ReceiveTier", "Receiver", "enable_coalescing", "open_receiver"]
 
-BATCH = 16
-"""Messages of one drain. Coalesced ones are up to 64 KB each: 1 MB for one pass over what they carry."""
+BATCH = 64
+"""Messages of one drain. Coalesced ones are up to 64 KB each: 4 MB for one pass over what they carry."""
 _SLOT = 65536
 _SOURCES = 4096
 """Address objects kept for reuse. The table is emptied when it is full: the peers of the moment are back at once."""
@@ -140,18 +141,24 @@ class _MmsgReceiver:
         count = self._call(sock)
         if count < 0:
             count = self._after_error(sock)
+        if count > 1:
+            lengths, names = self._lengths[:count].tolist(), self._names[:count].tolist()
+            size = lengths[0]
+            if (
+                0 < size * count <= MAX_DATAGRAM
+                and lengths.count(size) == names.count(names[0]) == count
+                and not any(self._control_lengths[:count])
+            ):
+                # the most frequent of what `joined` would find, at a fraction of the price
+                run = b"".join([slot[:size] for slot in self._slots[:count]])
+                return [Received(memoryview(run), size, self._source(names[0]))]
         batch = []
         for i, slot in enumerate(self._slots[:count]):
             length = self._lengths[i]
-            if not length:
-                continue
-            name = self._names[i]
-            source = self._sources.get(name)
-            if source is None:
-                source = self._remember(name)
-            segment = self._segments[i] if self._control_lengths[i] else length
-            batch.append(Received(slot[:length], segment, source))
-        return batch
+            if length:
+                segment = self._segments[i] if self._control_lengths[i] else length
+                batch.append(Received(slot[:length], segment, self._source(self._names[i])))
+        return joined(batch)
 
     def _after_error(self, sock: socket.socket) -> int:
         """Nothing there, or the call brought back the error of an earlier send: such are taken off one by one."""
@@ -163,11 +170,13 @@ class _MmsgReceiver:
                 return count
         return 0
 
-    def _remember(self, name: int) -> Address:
-        raw = name.to_bytes(8, sys.byteorder)
-        if len(self._sources) >= _SOURCES:
-            self._sources.clear()
-        source = self._sources[name] = Address(socket.inet_ntoa(raw[4:8]), int.from_bytes(raw[2:4], "big"))
+    def _source(self, name: int) -> Address:
+        source = self._sources.get(name)
+        if source is None:
+            raw = name.to_bytes(8, sys.byteorder)
+            if len(self._sources) >= _SOURCES:
+                self._sources.clear()
+            source = self._sources[name] = Address(socket.inet_ntoa(raw[4:8]), int.from_bytes(raw[2:4], "big"))
         return source
 
 
@@ -195,7 +204,7 @@ class _GroReceiver:
                 continue
             segment = _INT.unpack(control[0][2])[0] if control else length
             batch.append(Received(slot[:length], segment, Address(*source)))
-        return batch
+        return joined(batch)
 
 
 class _SingleReceiver:
@@ -218,4 +227,4 @@ class _SingleReceiver:
                 continue
             if length:
                 batch.append(Received(slot[:length], length, Address(*source)))
-        return batch
+        return joined(batch)

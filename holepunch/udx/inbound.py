@@ -25,6 +25,7 @@ from holepunch.udx.packet import (
     header_words,
     in_order_data_run,
     join_payloads,
+    newest_of_acks,
 )
 
 if TYPE_CHECKING:
@@ -73,7 +74,12 @@ class Inbound:
             self._receive_one(view, now)
             return
         whole = size // segment
-        at = whole * segment if whole > 1 and self._receive_bulk(view, segment, whole) else 0
+        at = 0
+        if segment == HEADER_SIZE:
+            if self._receive_acks(view, whole):
+                return
+        elif whole > 1 and self._receive_bulk(view, segment, whole):
+            at = whole * segment
         while at < size and not self.destroyed:
             self._receive_one(view[at : at + segment], now)
             at += segment
@@ -90,6 +96,17 @@ class Inbound:
         _, _, window, _, ack = header_words(view[(count - 1) * segment :])
         if self._note(receiver.expected - 1, ack, window):
             self.ack_owed = True
+        return True
+
+    def _receive_acks(self, view: memoryview, count: int) -> bool:
+        """A run of plain ACKs in the order in which they left: the last one says all. False: it is not."""
+        last = newest_of_acks(view, count)
+        if last is None:
+            return False
+        _, _, window, seq, ack = last
+        if not self._note(expand(seq, self._receiver.expected), ack, window):
+            return False  # those before it may be true
+        self.packets += count
         return True
 
     def _receive_one(self, datagram: memoryview, now: float) -> None:

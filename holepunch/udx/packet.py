@@ -37,6 +37,7 @@ __all__ = [
     "header_words",
     "in_order_data_run",
     "join_payloads",
+    "newest_of_acks",
     "number_column",
     "peek",
     "run_of_one_stream",
@@ -163,8 +164,8 @@ def run_of_one_stream(view: memoryview, segment: int) -> bool:
         columns = view[: whole * segment].cast("I")
         step = segment // 4
         words = columns[0::step].tolist()
-        plain = words == [DATA_WORD] * whole or all(word & 0xFFFF == _MAGIC_WORD for word in words)
-        return plain and columns[1::step].tolist() == [first] * whole
+        alike = words == words[:1] * whole or all(word & 0xFFFF == _MAGIC_WORD for word in words)
+        return alike and columns[1::step].tolist() == [first] * whole
     return all(peek(view[at : at + segment]) == first for at in range(0, whole * segment, segment))
 
 
@@ -183,3 +184,18 @@ def in_order_data_run(view: memoryview, segment: int, count: int, first: int) ->
 def join_payloads(view: memoryview, segment: int, count: int) -> bytes:
     """The payloads of the first ``count`` datagrams of a run of plain DATA, in one piece."""
     return b"".join([view[at : at + segment - HEADER_SIZE] for at in range(HEADER_SIZE, count * segment, segment)])
+
+
+def newest_of_acks(view: memoryview, count: int) -> tuple[int, int, int, int, int] | None:
+    """The `header_words` of the last one of ``count`` plain ACKs, when its numbers are the highest of all.
+
+    None: they are not, or something else is among them.
+    """
+    if not _NATIVE or len(view) != count * HEADER_SIZE:
+        return None
+    columns = view.cast("I")
+    if columns[0::WORDS].tolist() != [ACK_WORD] * count:
+        return None
+    last = header_words(view[-HEADER_SIZE:])
+    highest = max(columns[3::WORDS]), max(columns[4::WORDS])
+    return last if last[SEQ_WORD:] == highest else None

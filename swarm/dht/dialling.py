@@ -11,6 +11,7 @@ from holepunch.punch.dial import Dial
 from holepunch.relay.choice import NO_RELAY
 from swarm.connection import Connection
 from swarm.errors import NotAMember
+from swarm.membership import greet
 from swarm.proving import Proving
 
 if TYPE_CHECKING:
@@ -44,9 +45,12 @@ def connection_over(
     raw = endpoint.streams[established.local_id]
     connection = Connection(endpoint, raw, established.session, environment.rng)
     greeting = established.remote_payload.greeting
-    if membership is not None and greeting is not None:
+    if greeting is not None:
         connection.agree_on_controls()
-        connection.tags = frozenset(greeting.tags)
+        if membership is None:
+            connection.on_controls(_ignore)
+        else:
+            connection.tags = frozenset(greeting.tags)
 
     connection.lan_hosts = established.lan_hosts
     if established.relay is not None:
@@ -70,6 +74,10 @@ def connection_over(
         else:
             RelayedPath(endpoint, connection, established, established.relay, environment.rng)
     return connection
+
+
+def _ignore(control: bytes) -> None:
+    """What the peer says of its topics is nothing to who has none."""
 
 
 class Dialling:
@@ -105,7 +113,7 @@ class Dialling:
             on_failed=self._on_no_path,
             relays=relays,
             relaying=relaying,
-            introduce=None if membership is None else membership.greet,
+            introduce=greet if membership is None else membership.greet,
             on_stage=_log_stage,
         )
         logger.info("dial.started attempt=%s key=%s relays=%d", self.attempt.id, public_key.short, len(relays))

@@ -14,6 +14,7 @@ from holepunch.punch import accept
 from swarm.arrivals import Arrivals
 from swarm.dht.dialling import connection_over
 from swarm.errors import NotAMember
+from swarm.membership import greet
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -76,7 +77,7 @@ class Listening:
             on_connected=self._on_path,
             ask=self._ask if admit is not None else None,
             relaying=relaying,
-            introduce=None if membership is None else membership.greet,
+            introduce=greet if membership is None else membership.greet,
         )
         endpoint.now()
         self._announcer = node.listen(key_pair, self._core, on_announced)

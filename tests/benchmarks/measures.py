@@ -41,6 +41,8 @@ PINGS = 3000
 BURST = 200
 IDLE = 500
 IDLE_TIME = 10.0
+SETTLING = 12.0
+"""Seconds after which either stack has forgotten the handshakes of the connections that are idle since."""
 
 
 def _add(samples: Samples, key: str, stack: str, value: float) -> None:
@@ -170,7 +172,7 @@ def idle(samples: Samples) -> None:
             kept += client.call("dial", key=key, count=1000 - IDLE - 50, keep=True)["opened"]
             if kept < 1000:
                 raise Failure(f"of 1,000 connections of {kind} {kept} stay open")
-            time.sleep(2)
+            time.sleep(SETTLING)
             used = {name: cpu_seconds(side) for name, side in roles.items()}
             time.sleep(IDLE_TIME)
             for name, side in roles.items():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holepunch.address import Address
-from holepunch.core import CLIENT
+from holepunch.core import CLIENT, STEP
 from holepunch.errors import Reason
 from holepunch.nat.classifier import Firewall
 from holepunch.punch.limits import (
@@ -267,7 +267,7 @@ def test_an_open_server_waits_ten_seconds_for_traffic() -> None:
     assert len(server.streams.streams) == 1
     server.world.run(10.1)
     assert not server.streams.streams
-    server.world.run(CLEAR)
+    server.world.run(CLEAR + STEP)
     assert not server.leaks()
 
 

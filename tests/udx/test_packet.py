@@ -19,6 +19,7 @@ from holepunch.udx.packet import (
     header,
     in_order_data_run,
     join_payloads,
+    newest_of_acks,
     number_column,
     sack_area,
 )
@@ -146,3 +147,26 @@ def test_a_run_goes_on_over_the_wrap() -> None:
 
 def test_payloads_of_a_run_are_joined() -> None:
     assert join_payloads(run(5, 3, payload=4), 24, 3) == b"\5\5\5\5\6\6\6\6\7\7\7\7"
+
+
+def acks(*numbers: tuple[int, int], flags: int = 0) -> memoryview:
+    return memoryview(b"".join(header(flags, 7, 1000 + at, seq, ack) for at, (seq, ack) in enumerate(numbers)))
+
+
+def test_of_acks_in_order_the_last_says_all() -> None:
+    assert newest_of_acks(acks((3, 5), (3, 6), (4, 6)), 3) == (0x01FF, 7, 1002, 4, 6)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        acks((3, 6), (3, 5)),
+        acks((4, 5), (3, 5)),
+        acks((3, 0xFFFFFFFF), (3, 0)),
+        acks((3, 5), (3, 6), flags=SACK),
+        memoryview(bytes(acks((3, 5), (3, 6))) + b"short"),
+    ],
+    ids=["overtaken by its ack", "overtaken by its number", "wrapped", "SACK", "cut short"],
+)
+def test_other_runs_of_acks_are_looked_at_one_by_one(view: memoryview) -> None:
+    assert newest_of_acks(view, 2) is None

@@ -6,10 +6,12 @@ import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from holepunch.udx import Event
 from holepunch.udx.inbound import MAX_MESSAGES
-from holepunch.udx.packet import DATA, END, HEARTBEAT, MAX_SACK_BLOCKS, MESSAGE, SACK, Packet
+from holepunch.udx.packet import DATA, END, HEADER_SIZE, HEARTBEAT, MAX_SACK_BLOCKS, MESSAGE, SACK, Packet
 from holepunch.udx.receiver import MAX_STORED_PACKETS, OVERRUN, SMALL
 from tests.udx.pair import route
 from tests.udx.scripted import REMOTE, WINDOW, Scripted, packet
@@ -259,3 +261,18 @@ def test_an_old_window_is_not_believed() -> None:
     peer.feed(packet(DATA, 5, b"new", ack=1))
     peer.feed(packet(0, 4, ack=1, window=0))
     assert [p.flags for p in peer.write(b"y")] == [DATA]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12), st.sampled_from([0, 2000, WINDOW])), max_size=12))
+def test_acks_that_came_together_count_as_one_by_one(numbers: list[tuple[int, int, int]]) -> None:
+    runs = [b"".join(packet(0, seq, ack=ack, window=window) for seq, ack, window in numbers)]
+    singles = [packet(0, seq, ack=ack, window=window) for seq, ack, window in numbers]
+    left = []
+    for datagrams in (runs, singles):
+        peer = Scripted()
+        peer.write(bytes(8 * BODY))
+        for datagram in datagrams:
+            peer.stream.receive(memoryview(datagram), HEADER_SIZE, route(REMOTE), peer.now)
+        sent = peer.drain() + peer.write(bytes(8 * BODY))
+        left.append((peer.stream.packets_received, peer.stream.idle, [(p.seq, len(p.payload)) for p in sent]))
+    assert left[0] == left[1]

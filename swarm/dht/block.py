@@ -25,12 +25,12 @@ from holepunch.relay.choice import RelayChoice, RelayPolicy
 from holepunch.relay.pool import RelayPool
 from holepunch.udp.system import SystemNetwork
 from swarm.awaiting import Waiters
-from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP
 from swarm.dht.dialling import Dialling
 from swarm.dht.entrance import Entrance
 from swarm.dht.host import watch_host
-from swarm.dht.hypernode import HyperNode
 from swarm.dht.surroundings import Surroundings, parse_servers
+from swarm.hyperdht.hypernode import HyperNode
+from swarm.kademlia.bootstrap import PUBLIC_BOOTSTRAP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from holepunch.signaller import Cancel
     from holepunch.udp import Network
     from swarm.connection import Connection
-    from swarm.dht.events import Event
     from swarm.dht.listener import Listener
     from swarm.dht.relay import Relay
+    from swarm.kademlia.events import Event
     from swarm.membership import Membership
     from swarm.nat import Nat
     from swarm.stats import NodeStats

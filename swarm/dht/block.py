@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 import time
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import trio
@@ -25,7 +24,7 @@ from holepunch.relay.choice import RelayChoice, RelayPolicy
 from holepunch.relay.pool import RelayPool
 from holepunch.udp.system import SystemNetwork
 from swarm.awaiting import Waiters
-from swarm.dht.dialling import Dialling
+from swarm.dht.dials import Dials
 from swarm.dht.entrance import Entrance
 from swarm.dht.host import watch_host
 from swarm.dht.surroundings import Surroundings, parse_servers
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from holepunch.signaller import Cancel
     from holepunch.udp import Network
     from swarm.connection import Connection
+    from swarm.dht.dialling import Dialling
     from swarm.dht.listener import Listener
     from swarm.dht.relay import Relay
     from swarm.kademlia.events import Event
@@ -106,8 +106,7 @@ class NodeBlock:
         self._nursery: Background
         self._listeners: dict[bytes, Listener | Relay] = {}
         self._parted = False
-        self._dials: set[Dialling] = set()
-        """Those under way."""
+        self._dials: Dials
         self._relays: RelayPool
         self._local_address: Address
         self._suspended: trio.Event | None = None
@@ -181,8 +180,12 @@ class NodeBlock:
         node = self._hyper.node
         self._entrance.start(node, self._nursery)
         probes = ProbeTable()
+        own = self.default_key_pair
         self._relays = RelayPool(
-            self._dial_relay, self._nursery.start_soon, endpoint.schedule, self.default_key_pair.public_key
+            lambda *asked: self._dials.start_to_relay(own, *asked),
+            self._nursery.start_soon,
+            endpoint.schedule,
+            own.public_key,
         )
         self._environment = Environment(
             self._hyper.signaller,
@@ -195,6 +198,7 @@ class NodeBlock:
             relays=self._relays,
             stun=self._surroundings.stun_witnesses(self._nursery),
         )
+        self._dials = Dials(endpoint, self._environment)
         endpoint.on_datagram = self._hyper.receive
         endpoint.on_probe = probes.on_probe
         self._surroundings.start(node, self._nursery)
@@ -308,8 +312,7 @@ class NodeBlock:
             suspended.set()
 
         # who waits for a connection is told first: whatever ends below would look like another reason
-        for dialling in list(self._dials):
-            dialling.suspend()
+        self._dials.suspend()
         self._hyper.suspend(silent)
         self._relays.suspend()
         return suspended
@@ -328,6 +331,7 @@ class NodeBlock:
         self._hyper.end_suspending()
         self._bind_again(self.local_address.port)
         self._suspended = None
+        self._dials.suspended = False
         self._hyper.resume()
 
     def _bind_again(self, port: int) -> None:
@@ -379,39 +383,7 @@ class NodeBlock:
     ) -> Dialling:
         """`connect` for callers that do not wait."""
         relaying = self.relaying if relaying is None else relaying
-        dialling = Dialling(
-            self._endpoint, self._environment, key_pair, public_key, relays, on_open, on_failed, relaying, membership
-        )
-        self._dials.add(dialling)
-        dialling.on_end = partial(self._dials.discard, dialling)
-        if self._suspended is None:
-            dialling.start()
-        else:
-            self._endpoint.schedule.after(0, dialling.suspend)
-        return dialling
-
-    def _dial_relay(
-        self,
-        key: PublicKey,
-        on_path: Callable[[Connection], None],
-        on_open: Callable[[], None],
-        on_failed: Callable[[Exception], None],
-    ) -> Cancel:
-        # a relay must be reached without a relay; and the pool itself gives up its dials when this node is suspended
-        without = RelayChoice(policy="forbid")
-        dialling = Dialling(
-            self._endpoint,
-            self._environment,
-            self.default_key_pair,
-            key,
-            (),
-            lambda _: on_open(),
-            on_failed,
-            without,
-            on_path=on_path,
-        )
-        dialling.start()
-        return dialling.cancel
+        return self._dials.start(key_pair, public_key, relays, on_open, on_failed, relaying, membership)
 
     async def _ask(self, begin: Callable[[Callable[[T], None]], Cancel]) -> T:
         self._waiters.check()

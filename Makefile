@@ -11,6 +11,7 @@
 
 VENV := .venv
 RUN := $(VENV)/bin/python
+WORKERS := auto
 NODE_PACKAGES := tests/interop/node_modules
 
 # what the benchmarks compare with, from PyPI: in an environment of its own, as it brings many packages along
@@ -29,8 +30,11 @@ PYTHON = $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
 demo: $(VENV)/installed
 	@$(RUN) -m swarm.cli demo
 
+# Workers: as many as tests/conftest.py says; they take tests from each other, so that none is idle at the end. The tests
+# start hundreds of programs in Python: what it compiles for one it must keep for the others.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/installed-dev $(NODE_PACKAGES)/installed
-	$(RUN) -m pytest $(TESTS)
+	$(RUN) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 nat-matrix: $(VENV)/installed-dev $(NODE_PACKAGES)/installed
 	$(RUN) -m pytest -q tests/nat/matrix.py

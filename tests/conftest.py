@@ -16,11 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from hypothesis import HealthCheck, settings
 
 from tests.tools import need, virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+
+# how fast a machine is, and what else it does, is no property of the code
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 INSIDE = "TEST_PRIVATE_NETWORK"
 """Set in the environment of a test run that is in its namespace already."""
@@ -29,6 +34,19 @@ INSIDE = "TEST_PRIVATE_NETWORK"
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "virtual_time: run on a clock that jumps whenever every task waits")
     config.addinivalue_line("markers", "private_network(*commands): run in a network namespace prepared by commands")
+
+
+# -- workers ---------------------------------------------------------------------------------------------------------
+
+MAX_WORKERS = 4
+"""More help little, and each keeps processes of its own for the tests against Node."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: of the time of a run, a third is spent waiting for programs and real routers."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores + 1, MAX_WORKERS)
 
 
 # -- leaks -----------------------------------------------------------------------------------------------------------

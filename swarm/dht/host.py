@@ -11,7 +11,7 @@ import trio
 if TYPE_CHECKING:
     from holepunch.endpoint import Endpoint
     from holepunch.udp import Network
-    from swarm.dht.node import Node
+    from swarm.kademlia.node import Node
 
 __all__ = ["watch_host"]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def labs_allowed() -> None:
     for tool in TOOLS:
         need(tool)

@@ -275,9 +275,11 @@ class Dialler:
         self._links.remove(link)
         rival = self._links.take_rival(link)
         peer.last_error = error
-        peer.disconnected(self._context.schedule.now)
+        soon = error.reason is Reason.NOT_CONFIRMED and peer.hangs_up(self._context.schedule.now)
+        if not soon:
+            peer.disconnected(self._context.schedule.now)
         replaced = rival is not None and self._promote(rival, link.waiters)
-        will_retry = not replaced and self._context.running and peer.wanted and self.retry.add(peer)
+        will_retry = not replaced and self._context.running and peer.wanted and self.retry.add(peer, soon)
         self._context.emit(DialFailed(error, peer.public_key, will_retry))
         if not replaced:
             self.forget(peer)

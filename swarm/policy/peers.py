@@ -27,6 +27,10 @@ MIN_CONNECTION_TIME = 15.0
 MAX_ATTEMPTS = 3
 """After one dial more, a peer that was found by topic is given up until a look-up finds it again."""
 
+MAX_HUNG_UP = 4
+"""Dials in a row that got through but were ended before the peer had spoken, and cost nothing. A Node peer does that
+while it takes an old connection of ours, from before a restart, for alive: some ten seconds, until UDX gives it up."""
+
 MAX_RELAY_ADDRESSES = 8
 """Relay addresses kept of one record: HyperDHT nodes store 3, a stranger's record may list any number."""
 
@@ -68,6 +72,7 @@ class PeerInfo:
         "disconnected_at",
         "ended",
         "explicit",
+        "hung_up",
         "last_error",
         "priority",
         "proven",
@@ -90,6 +95,8 @@ class PeerInfo:
         """This side dialled the last connection."""
         self.attempts = 0
         """Dials that failed, and connections that ended, since the last long connection."""
+        self.hung_up = 0
+        """Dials in a row that got through without becoming a connection."""
         self.priority = Priority.NORMAL
         self.connected_at: float | None = None
         self.disconnected_at: float | None = None
@@ -151,6 +158,7 @@ class PeerInfo:
         self.proven = True
         self.client = True
         self.connected_at = now
+        self.hung_up = 0
         self.last_error = None
 
     def disconnected(self, now: float) -> None:
@@ -162,8 +170,18 @@ class PeerInfo:
         self.ended = True
         self.attempts += 1
 
+    def hangs_up(self, now: float) -> bool:
+        """A dial got through, but became no connection. False: it has done so too often, and is as any that failed."""
+        self.hung_up += 1
+        if self.hung_up > MAX_HUNG_UP:
+            return False
+        self.disconnected_at = now
+        self.ended = True
+        return True
+
     def reset(self) -> None:
         """Start over, as with a peer never dialled."""
+        self.hung_up = 0
         self.client = self.proven = False
         self.attempts = 0
 

@@ -113,12 +113,14 @@ class RetryTimers:
     def __contains__(self, peer: PeerInfo) -> bool:
         return peer in self._by_peer
 
-    def add(self, peer: PeerInfo) -> bool:
-        """False: no timer takes this peer, it is not to be dialled again."""
+    def add(self, peer: PeerInfo, soon: bool = False) -> bool:
+        """False: no timer takes this peer, it is not to be dialled again. ``soon``: after the medium time, if ever."""
         self.discard(peer)
         timer = self._choose(peer)
         if timer is None:
             return False
+        if soon:
+            timer = self._medium
         self._by_peer[peer] = timer
         timer.add(peer)
         return True

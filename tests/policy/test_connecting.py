@@ -1,7 +1,7 @@
 """Two or three swarms on a topic: who gets connected, once, and again."""
 
 from swarm.policy import Backoffs, ConnectionClosed, ConnectionOpened, DialFailed, DialStarted, PeerFound, PeerInfo
-from swarm.policy.peers import MAX_FOUND_PEERS
+from swarm.policy.peers import MAX_ATTEMPTS, MAX_FOUND_PEERS, MAX_HUNG_UP
 from swarm.topic import Topic
 from tests.policy.world import TOPIC, Bug, End, Host, World
 
@@ -88,6 +88,46 @@ def test_a_peer_that_dialled_and_ended_in_order_is_left_alone() -> None:
     world.run(300)
     assert server.dials == []
     assert not server.open
+
+
+def dialled_by_one_that_restarted() -> tuple[World, Host, Host]:
+    """The server holds an older connection of the client's for alive, and ends what that dials."""
+    world = World()
+    server, client = world.host(1), world.host(2)
+    server.policy.join(TOPIC, client=False)
+    world.flush(server)
+    server.hangs_up = True
+    client.policy.join(TOPIC, server=False)
+    world.run(1)
+    return world, server, client
+
+
+def test_a_peer_that_hangs_up_is_dialled_every_few_seconds_and_again_as_if_for_the_first_time() -> None:
+    world, server, client = dialled_by_one_that_restarted()
+    world.run(14)
+    assert 3 <= len(client.dials) <= 5
+    assert client.info(server).attempts == 0
+    server.hangs_up = False
+    world.run(8)
+    assert client.remotes == [server]
+    world.check()
+
+
+def test_a_peer_that_always_hangs_up_is_given_up() -> None:
+    world, server, client = dialled_by_one_that_restarted()
+    world.run(300)
+    assert len(client.dials) == MAX_HUNG_UP + MAX_ATTEMPTS + 1
+    assert client.policy.peers == {}
+    assert [event.will_retry for event in client.seen(DialFailed)] == [True] * (len(client.dials) - 1) + [False]
+    assert server.delivered == []
+
+
+def test_a_connection_starts_the_count_of_hanging_up_anew() -> None:
+    world, server, client = dialled_by_one_that_restarted()
+    server.hangs_up = False
+    world.run(10)
+    assert client.info(server).hung_up == 0
+    world.check()
 
 
 def test_a_connection_that_always_ends_at_once_is_retried_a_few_times_then_given_up() -> None:

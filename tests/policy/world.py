@@ -69,6 +69,8 @@ class Host:
         self.alive = True
         self.reachable = True
         """Dials to it get through."""
+        self.hangs_up = False
+        """It ends those that do, as a Node peer that holds another connection for alive."""
         self.allow: Callable[[bytes], bool | None] | None = None
         self.asked: list[bytes] = []
         self.asked_topics: list[tuple[Topic, ...]] = []
@@ -297,6 +299,8 @@ class World:
         def arrive() -> None:
             if target is None or not target.alive or not target.reachable:
                 self.schedule.after(self.silence, lambda: fail(Reason.PEER_NOT_FOUND))
+            elif target.hangs_up:
+                fail(Reason.NOT_CONFIRMED)
             elif end.host.alive and not end.gone:
                 target.policy.admit(end.host.public_key, decide)
 

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from holepunch.nursery import InternalError as InternalError
     from holepunch.path import Path as Path
     from swarm.connection import Connection as Connection
-    from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP as PUBLIC_BOOTSTRAP
     from swarm.dht.dht import DHT as DHT
     from swarm.discovery import Discovery as Discovery
     from swarm.errors import BootstrapError as BootstrapError
     from swarm.errors import NotAMember as NotAMember
     from swarm.errors import StorageError as StorageError
     from swarm.eventstream import EventStream as EventStream
+    from swarm.kademlia.bootstrap import PUBLIC_BOOTSTRAP as PUBLIC_BOOTSTRAP
     from swarm.messages import MessageChannel as MessageChannel
     from swarm.nat import Nat as Nat
     from swarm.nat import Witness as Witness
@@ -62,7 +62,7 @@ _NAMES = {
     "holepunch.nursery": "InternalError",
     "holepunch.path": "Path",
     "swarm.connection": "Connection",
-    "swarm.dht.bootstrap": "PUBLIC_BOOTSTRAP",
+    "swarm.kademlia.bootstrap": "PUBLIC_BOOTSTRAP",
     "swarm.dht.dht": "DHT",
     "swarm.discovery": "Discovery",
     "swarm.errors": "BootstrapError NotAMember StorageError",

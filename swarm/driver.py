@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from holepunch.errors import Attempt, ConnectError, Reason
 from holepunch.keys import PublicKey
-from swarm.dht.events import Event as NodeEvent
 from swarm.errors import NotAMember
+from swarm.kademlia.events import Event as NodeEvent
 from swarm.policy.events import ConnectionOpened, DialFailed, PeerBanned, PeerFound
 from swarm.sharing import Sharing
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from holepunch.core import Entry
     from holepunch.keys import KeyPair
     from swarm.connection import Connection
-    from swarm.dht.announcement import Announcement, PeersFound, Stored
     from swarm.dht.dht import DHT
     from swarm.dht.dialling import Dialling
     from swarm.dht.listener import Listening
-    from swarm.dht.query import Query
+    from swarm.hyperdht.announcement import Announcement, PeersFound, Stored
+    from swarm.kademlia.query import Query
     from swarm.membership import Membership
     from swarm.policy.effects import OnFound
     from swarm.policy.events import Event

@@ -45,7 +45,7 @@ class NotAMember(SwarmError):
 
 class StorageError(SwarmError):
     """No node of the DHT took a value. ``errors`` are the codes of those that refused it: see
-    `swarm.dht.messages.PutError`."""
+    `swarm.hyperdht.messages.PutError`."""
 
     def __init__(self, message: str, errors: Sequence[int] = ()) -> None:
         self.errors = tuple(errors)

@@ -17,12 +17,12 @@ from holepunch.errors import ConnectError
 from holepunch.keys import KeyPair, PublicKey
 from swarm.arrivals import Arrivals
 from swarm.awaiting import Waiters
-from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP
 from swarm.dht.dht import DHT
 from swarm.dht.listener import decide, takes_topics
 from swarm.discovery import Discovery
 from swarm.driver import Driver
 from swarm.eventstream import EventStream, EventStreams
+from swarm.kademlia.bootstrap import PUBLIC_BOOTSTRAP
 from swarm.membership import Membership, check_secret
 from swarm.policy.context import MAX_PARALLEL, MAX_PEERS, Limits
 from swarm.policy.policy import Policy

@@ -14,7 +14,7 @@ from holepunch.admission import (
     Budget,
     Rate,
 )
-from swarm.dht.packets import MAX_PACKET, ResponsePacket, encode_response
+from swarm.kademlia.packets import MAX_PACKET, ResponsePacket, encode_response
 
 HOST = Address("8.8.8.8", 1)
 PLENTY = Rate(1e6, 1e6)

@@ -11,13 +11,13 @@ import trio
 from holepunch.keys import hash32
 from holepunch.testing import VirtualNetwork
 from swarm import DHT, KeyPair, StorageError, Topic
-from swarm.dht.signatures import refresh_chain
+from swarm.hyperdht.signatures import refresh_chain
 from swarm.testing import Testnet
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from swarm.dht.messages import MutableValue
+    from swarm.hyperdht.messages import MutableValue
 
 pytestmark = pytest.mark.virtual_time
 

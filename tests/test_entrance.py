@@ -11,7 +11,7 @@ import trio
 from holepunch.address import Address
 from holepunch.testing import VirtualNetwork
 from swarm import DHT, BootstrapError, Swarm
-from swarm.dht.table import K
+from swarm.kademlia.table import K
 from swarm.remembered import encode_nodes
 from swarm.state import NODES_FILE
 from swarm.testing import Testnet

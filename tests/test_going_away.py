@@ -9,7 +9,7 @@ import trio
 
 from holepunch.testing import VirtualNetwork
 from swarm import Swarm, Topic
-from swarm.dht.events import Event
+from swarm.kademlia.events import Event
 from swarm.testing import Testnet
 
 if TYPE_CHECKING:

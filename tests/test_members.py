@@ -13,8 +13,8 @@ from holepunch.keys import KeyPair, hash32
 from holepunch.punch.messages import HandshakeMessage, Mode
 from holepunch.testing import VirtualNetwork
 from swarm import DHT, Swarm
-from swarm.dht.messages import Command
-from swarm.dht.signaller import DhtSignaller
+from swarm.hyperdht.messages import Command
+from swarm.hyperdht.signaller import DhtSignaller
 from swarm.proving import Proving
 from swarm.testing import Testnet
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from holepunch.punch.messages import Greeting
     from holepunch.testing import VirtualHost
-    from swarm.dht.rpc import Reply
+    from swarm.kademlia.rpc import Reply
 
 pytestmark = pytest.mark.virtual_time
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from holepunch.address import Address
 from holepunch.core import CLIENT, SERVER
-from holepunch.testing import VirtualNetwork
+from holepunch.testing import ROUTERS, VirtualNetwork
 from swarm import DHT, Swarm
 from swarm.nat import KEPT, Nat, Witnesses
 from swarm.testing import Testnet
+from tests.sim.scene import start_dht
 
 if TYPE_CHECKING:
     from holepunch.core import Role
@@ -171,6 +172,25 @@ async def test_a_changed_address_shows() -> None:
                 await trio.sleep(60)
                 assert dht.nat.public_addresses != before
                 assert dht.nat.kind == "consistent"
+
+
+@pytest.mark.virtual_time
+async def test_a_router_that_turns_random_is_noticed_while_some_still_tell_its_old_port() -> None:
+    async with VirtualNetwork() as network, trio.open_nursery() as nursery:
+        bootstrap = await start_dht(network, nursery)
+        host = network.place("home")
+        async with Swarm(bootstrap=bootstrap, network=host) as swarm:
+            await trio.sleep(30)
+            assert swarm.nat.kind == "consistent"
+            (before,) = swarm.nat.public_addresses
+            host.boxes[0].behaviour = ROUTERS["symmetric"]
+            with trio.fail_after(120):
+                while (nat := swarm.nat).kind == "consistent":  # noqa: ASYNC110 - it is no event
+                    await trio.sleep(0.01)
+            assert nat.kind == "random"
+            assert nat.public_addresses == (Address(before.host, 0),)
+            assert [witness.address for witness in nat.witnesses].count(before) == 3
+        nursery.cancel_scope.cancel()
 
 
 async def test_outside_the_block_there_is_nothing_to_tell() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests import test_address, test_codecs, test_keys
-from tests.dht import test_ids, test_packets, test_tokens
-from tests.dht_hyper import test_messages, test_signatures
+from tests.hyperdht import test_messages, test_signatures
+from tests.kademlia import test_ids, test_packets, test_tokens
 from tests.nat_core import test_classifier, test_sampler
 from tests.punch import test_messages as test_connecting
 from tests.punch import test_puncher

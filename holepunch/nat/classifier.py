@@ -91,9 +91,11 @@ class Classifier:
             self.addresses = self._to_punch_at()
 
     def _judge(self) -> Firewall:
-        most = self._addresses.counts[0][1]
+        common, most = self._addresses.counts[0]
         if most >= 3:
-            return Firewall.CONSISTENT
+            # three nodes on one host see one port of a NAT that goes by hosts. (Node lets the first three decide.)
+            of_its_host = next(hits for host, hits in self._hosts.counts if host.host == common.host)
+            return Firewall.CONSISTENT if 2 * most >= of_its_host else Firewall.RANDOM
         if most == 1:
             return Firewall.RANDOM
         one_host = len(self._hosts.counts) == 1

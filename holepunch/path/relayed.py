@@ -49,6 +49,7 @@ class RelayedPath:
             touch=partial(endpoint.touch, self._raw),
             on_direct=self._on_direct,
             on_done=self._let_go,
+            on_lost=self._end_stream,
         )
         stream.relay = way.key
         stream.on_decrypted = self._upgrade.check
@@ -87,4 +88,7 @@ class RelayedPath:
 
     def _on_lost(self) -> None:
         if not self._upgrade.survives():
-            self._stream.destroy(RelayLost("the relay between this side and the peer went away"))
+            self._end_stream()
+
+    def _end_stream(self) -> None:
+        self._stream.destroy(RelayLost("the relay between this side and the peer went away"))

@@ -9,8 +9,9 @@ peer's; and the relay is let go only once traffic of both directions takes the d
   changes over on its own, at the latest its keep-alive after 5 s.
 
 Node: hyperdht lib/relay-connection.js (confirmDirectUpgrade). There any packet is taken for a proof, and the relay is
-let go at the second one, which may be before its next frame. A connection whose relay ends has nothing left to lose: it
-goes on where the own punch was answered by an (unproven) message of the stream, if it was.
+let go at the second one, which may be before its next frame. So where the own punch was answered by a message of the
+stream, which anyone could have sent, the end of the relay is not yet the end of the connection: that frame is waited
+for, and until it has decrypted nothing goes anywhere else.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ CHALLENGES: Final = (0.0, 0.1, 0.3, 0.7, 1.5, 3.1)
 """Seconds after which a candidate is asked (again)."""
 GIVE_UP: Final = 6.0
 """Seconds after which a candidate that did not answer may be asked anew."""
+LAST_FRAME: Final = 7.0
+"""Seconds after the end of the relay in which a peer that seems to have changed over must be heard: its keep-alive
+comes every 5 s, and again a second later if it is lost."""
 MAX_CANDIDATES: Final = 4
 """Addresses that are asked at a time: each was heard from, in a punch or in an authentic challenge."""
 
@@ -68,6 +72,8 @@ class Upgrade:
         "_mark",
         "_on_direct",
         "_on_done",
+        "_on_lost",
+        "_orphaned",
         "_received",
         "_relay_route",
         "_rng",
@@ -90,12 +96,14 @@ class Upgrade:
         touch: Callable[[], None],
         on_direct: Callable[[Route], None],
         on_done: Callable[[], None],
+        on_lost: Callable[[], None],
     ) -> None:
         """``core`` is connected to the relay; ``direct_id`` is the peer's own stream.
 
         ``decrypted`` counts the bytes of the stream that decrypted so far; ``touch`` has the core drained after it was
         changed outside of `before` and `after`. ``on_direct``: the path is direct now, and this side should say
-        something in order on it. ``on_done``: the relay has nothing left to do.
+        something in order on it. ``on_done``: the relay has nothing left to do. ``on_lost``: the relay ended some
+        time ago, and nothing of the peer came by another path.
         """
         assert core.route is not None
         self._core = core
@@ -107,10 +115,13 @@ class Upgrade:
         self._touch = touch
         self._on_direct = on_direct
         self._on_done = on_done
+        self._on_lost = on_lost
         self._relay_route = core.route
         self._candidates: dict[Route, _Candidate] = {}
-        self._answered: Route | None = None
-        """The own punch, and then a message of the stream, came from there: a Node peer that has changed over."""
+        self._answered = False
+        """The own punch, and then a message of the stream, came from one place: a Node peer that has changed over."""
+        self._orphaned = False
+        """The relay has ended, and the peer's next frame is waited for."""
         self._mark: tuple[Route, int] | None = None
         """Data that continued the stream came from there; proven once more than so many bytes have decrypted."""
         self._received = 0
@@ -168,7 +179,7 @@ class Upgrade:
         if message is None:
             candidate = self._candidates.get(route)
             if candidate is not None and candidate.punched:
-                self._answered = route
+                self._answered = True
             return not len(data)
         if message.is_answer:
             candidate = self._candidates.get(route)
@@ -197,10 +208,17 @@ class Upgrade:
     # -- changing over
 
     def survives(self) -> bool:
-        """The relay has ended. Whether the connection goes on without it, on the direct path or what looks like it."""
-        if not self.direct and self._answered is not None:
-            self._prove(self._answered)
-        return self.direct
+        """The relay has ended. Whether the connection may go on without it: it is direct, or about to be. In the
+        latter case ``on_lost`` follows, unless the path becomes direct."""
+        if not self.direct and self._answered and not self._orphaned:
+            self._orphaned = True
+            self._timers.append(self._schedule.after(LAST_FRAME, self._give_up).cancel)
+        return self.direct or self._orphaned
+
+    def _give_up(self) -> None:
+        # where something did come, it decrypts, or breaks the stream, once the application has read what is before it
+        if self._mark is None:
+            self._on_lost()
 
     def _prove(self, route: Route) -> None:
         if self.direct:

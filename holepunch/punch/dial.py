@@ -129,6 +129,9 @@ class Dial:
             introduce=self._introduce,
         )
         self._handshakes.start()
+        if self._wanted is not None and environment.relays is not None:
+            # it takes as long to reach the relay as to shake hands: then the peers are paired a round trip after that
+            environment.relays.prepare(PublicKey(self._wanted.public_key))
         if self._firewall is not Firewall.OPEN and not self._relaying.required:
             # it takes as long to learn the own NAT as to shake hands: then the first message of a punch can tell it
             self._puncher = self._open_puncher()

@@ -177,7 +177,8 @@ class Paths:
         if puncher is None:
             self._lost(Failure(Reason.HOLEPUNCH_ABORTED, "no socket to punch with"))
             return
-        puncher.meet(payload.firewall)
+        named = [*payload.addresses4, *(relay.peer_address for relay in relays), reply.server_address]
+        puncher.meet(payload.firewall, (address.host for address in named))
         self._tried.append(reply.server_address)
         rng = self._environment.rng
         rounds = Rounds(

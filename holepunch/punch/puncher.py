@@ -23,7 +23,7 @@ from holepunch.punch.strategies import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from holepunch.core import Role
     from holepunch.punch.environment import Environment
@@ -34,6 +34,12 @@ __all__ = ["Puncher", "firewall_of"]
 
 PROBE = b"\x00"
 MAX_REOPENS = 3
+STRANGE_WAIT = 1.0
+"""Seconds of punching for which a probe from a host that the peer has not named waits for one from a host that it has.
+Anyone can send a byte, and a path that leads to nobody costs the dial 10 s; but a carrier may send the peer's packets
+from several hosts. Where both NATs keep their ports the peer's own probes come within a round trip."""
+STRANGE_WAIT_RANDOM = 3.0
+"""The same while ports are searched for: by then 19 of 20 searches have hit."""
 
 
 def firewall_of(value: int) -> Firewall:
@@ -49,12 +55,15 @@ class Puncher:
         "_echoes",
         "_environment",
         "_given_away",
+        "_hosts",
         "_initiator",
+        "_named_hit",
         "_on_abort",
         "_on_hit",
         "_reopened",
         "_roles",
         "_started",
+        "_strange",
         "connected",
         "limit",
         "met",
@@ -77,8 +86,12 @@ class Puncher:
         on_hit: Callable[[Role, Address], None],
         on_abort: Callable[[], None],
     ) -> None:
-        """Begins to learn the own NAT at once. ``on_hit``: a probe of the peer arrived; an initiator is told, once.
-        ``on_abort``: all probes were in vain, and everything is released."""
+        """Begins to learn the own NAT at once.
+
+        ``on_hit``: a probe of the peer arrived. An initiator is told, once; or twice, if the first came from a host
+        that the peer had not named and the second from one that it had. ``on_abort``: all probes were in vain, and
+        everything is released.
+        """
         self._environment = environment
         self._initiator = initiator
         self._on_hit = on_hit
@@ -87,6 +100,10 @@ class Puncher:
         """Whether this side is the random one, while a place in the limit of random punches is taken."""
         self._started: bool | None = None
         self._echoes = 0
+        self._hosts: frozenset[str] = frozenset()
+        self._named_hit = False
+        self._strange: tuple[Role, Address] | None = None
+        """The first probe from a host that the peer has not named."""
         self._reopened: Latch[bool] | None = None
         self._roles: list[Role] = []
         self._given_away: Role | None = None
@@ -153,9 +170,13 @@ class Puncher:
             yield from self.nat.analysed.wait()
         return self.nat.firewall in (Firewall.CONSISTENT, Firewall.OPEN)
 
-    def meet(self, remote_firewall: int) -> None:
-        """The peer has shaken hands, and said this of its NAT. From now on probes count."""
+    def meet(self, remote_firewall: int, hosts: Iterable[str] = ()) -> None:
+        """The peer has shaken hands, and said this of its NAT. From now on probes count.
+
+        ``hosts``: where the peer is, as it says or as the network of its relays has seen it.
+        """
         self.met = True
+        self._hosts = frozenset(hosts)
         self.remote_firewall = firewall_of(remote_firewall)
 
     def update_remote(self, payload: HolepunchPayload, verified_host: str | None) -> None:
@@ -166,6 +187,16 @@ class Puncher:
         self.remote_firewall = firewall_of(payload.firewall)
         self.remote_addresses = [(a, a.host in proven) for a in (payload.addresses or ())[:MAX_ADDRESSES]]
         self.remote_punching = payload.punching
+        if self._strange is not None:
+            # not now: whoever was told this goes on with what it does
+            self.scope.after(0, self._recognise)
+
+    def _recognise(self) -> None:
+        if self._strange is not None and self._is_named(self._strange[1].host):
+            self._hit(*self._strange)
+
+    def _is_named(self, host: str) -> bool:
+        return host in self._hosts or any(address.host == host for address, _ in self.remote_addresses)
 
     # -- probes
 
@@ -181,13 +212,31 @@ class Puncher:
         if not self.met:
             return
         if self._initiator:
-            if not self.connected:
-                self.connected = True
-                self._on_hit(role, source)
+            if self._is_named(source.host):
+                self._hit(role, source)
+            elif self._strange is None:
+                self._strange = role, source
+                if self.punching:
+                    self._wait_for_better()
         elif self._echoes < MAX_ECHOES:
             # the initiator decides: it takes the first answer, and its traffic then tells this side
             self._echoes += 1
             self.probe(source, role=role)
+
+    def _hit(self, role: Role, source: Address) -> None:
+        """The peer itself, as far as anyone can know."""
+        if not self._named_hit:
+            self._named_hit = self.connected = True
+            self._on_hit(role, source)
+
+    def _wait_for_better(self) -> None:
+        is_random = Firewall.RANDOM in (self.nat.firewall, self.remote_firewall)
+        self.scope.after(STRANGE_WAIT_RANDOM if is_random else STRANGE_WAIT, self._take_strange)
+
+    def _take_strange(self) -> None:
+        if self._strange is not None and not self.connected:
+            self.connected = True
+            self._on_hit(*self._strange)
 
     # -- punching
 
@@ -216,6 +265,8 @@ class Puncher:
             self._started = self.connected or self.punching
             if steps is not None:
                 self.scope.run(steps, lambda _: self._give_up())
+                if self._strange is not None:
+                    self._wait_for_better()
         return self._started
 
     def _strategy(self) -> Steps[None] | None:
@@ -259,6 +310,8 @@ class Puncher:
         return role
 
     def _drop(self, role: Role) -> None:
+        if self._strange is not None and self._strange[0] == role:
+            self._strange = None
         self._roles.remove(role)
         self._environment.probes.forget(role)
         self._environment.sockets.close(role)

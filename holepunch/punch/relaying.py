@@ -56,6 +56,9 @@ class Relays(Protocol):
         """``on_paired``: None when it is done, or why it is not; within 12 s, and never before this has returned.
         ``named_by``: the peer's host, if the relay is its choice and no own one."""
 
+    def prepare(self, key: PublicKey) -> None:
+        """Begin to connect to an own relay, for a pairing that is likely to follow."""
+
     def is_down(self, key: bytes) -> bool:
         """Whether this relay was lost, or could not be reached, a short time ago."""
 

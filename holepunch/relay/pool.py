@@ -24,10 +24,15 @@ if TYPE_CHECKING:
     from holepunch.udx.values import Route
 
     class Connect(Protocol):
-        """Dial a relay. Ends with one call: of the first callable, or of the second with what went wrong."""
+        """Dial a relay. Ends with one call of ``on_open``, or of ``on_failed`` with what went wrong. Before that
+        ``on_path`` may get the stream: the handshake was with the relay, and it reads what is sent from now on."""
 
         def __call__(
-            self, key: PublicKey, on_open: Callable[[EncryptedStream], None], on_failed: Callable[[Exception], None]
+            self,
+            key: PublicKey,
+            on_path: Callable[[EncryptedStream], None],
+            on_open: Callable[[], None],
+            on_failed: Callable[[Exception], None],
         ) -> Cancel: ...
 
 
@@ -102,7 +107,18 @@ class Pairing:
 class RelayConnection:
     """The connection to one relay, from before it is open."""
 
-    __slots__ = ("_client", "_pairings", "_pool", "_pump", "_stop_dial", "_stop_kept", "_stream", "key", "named_by")
+    __slots__ = (
+        "_client",
+        "_open",
+        "_pairings",
+        "_pool",
+        "_pump",
+        "_stop_dial",
+        "_stop_kept",
+        "_stream",
+        "key",
+        "named_by",
+    )
 
     def __init__(self, pool: RelayPool, key: PublicKey, named_by: str | None) -> None:
         self._pool = pool
@@ -111,13 +127,15 @@ class RelayConnection:
         """The host of the peer that named it first; None: it is an own one."""
         self._pairings: dict[tuple[bytes, bool], Pairing] = {}
         self._stream: EncryptedStream | None = None
+        self._open = False
+        """The relay has answered on the stream."""
         self._client: RelayClient | None = None
         self._pump: FramePump | None = None
         self._stop_kept: Cancel | None = None
         self._stop_dial: Cancel = lambda: None
 
     def start(self) -> None:
-        self._stop_dial = self._pool.connect(self.key, self._on_open, self._on_failed)
+        self._stop_dial = self._pool.connect(self.key, self._on_path, self._on_open, self._on_failed)
 
     @property
     def route(self) -> Route | None:
@@ -156,7 +174,13 @@ class RelayConnection:
         del self._pairings[pairing.key]
         pairing.stop_timeout()
         if not self._pairings:
-            self._stop_kept = self._pool.schedule.after(KEPT, self.close).cancel
+            self.keep()
+
+    def keep(self) -> None:
+        """Nobody needs it now: wait for the next one, for a while from now on."""
+        if self._stop_kept is not None:
+            self._stop_kept()
+        self._stop_kept = self._pool.schedule.after(KEPT, self.close).cancel
 
     def _request(self, pairing: Pairing) -> None:
         assert self._client is not None
@@ -169,20 +193,24 @@ class RelayConnection:
         pairing.on_paired(None)
 
     def _on_timeout(self, pairing: Pairing) -> None:
-        if self._client is None:
+        if not self._open:
             self._pool.set_down(self.key)
         self.end(pairing)
-        pairing.on_paired("the peer did not come to the relay" if self._client else "the relay was not reached in time")
+        pairing.on_paired("the peer did not come to the relay" if self._open else "the relay was not reached in time")
 
-    def _on_open(self, stream: EncryptedStream) -> None:
+    def _on_path(self, stream: EncryptedStream) -> None:
+        """Ask at once, with the first packet: to wait for the relay's would cost every pairing a round trip."""
         self._stream = stream
-        self._pool.set_up(self.key)
         stream.on_stall = self._on_stall
         self._pump = FramePump(stream)
         self._client = RelayClient(self._pump.mux, self._pool.public_key, self._on_closed)
         self._pool.spawn(self._pump.run)
         for pairing in list(self._pairings.values()):
             self._request(pairing)
+
+    def _on_open(self) -> None:
+        self._open = True
+        self._pool.set_up(self.key)
 
     def _on_stall(self, stalled: bool) -> None:
         """Nothing has got through for about 3 s: whoever comes now gets a connection of his own, and who waits is told.
@@ -273,6 +301,15 @@ class RelayPool:
     ) -> Pairing:
         """Be paired with the peer that knows ``token``. ``on_paired(None)`` says that it is done, a text why not; never
         before this has returned. ``named_by``: the peer's host, if the relay is its choice and no own one."""
+        return self._connection_to(key, named_by).add(token, is_initiator, stream_id, on_paired)
+
+    def prepare(self, key: PublicKey) -> None:
+        """Begin to connect to an own relay, for a pairing that is likely to follow."""
+        connection = self._connection_to(key, None)
+        if connection.idle:
+            connection.keep()
+
+    def _connection_to(self, key: PublicKey, named_by: str | None) -> RelayConnection:
         connection = self._connections.get(key)
         if connection is None:
             connection = RelayConnection(self, key, named_by)
@@ -283,7 +320,7 @@ class RelayPool:
                 connection.start()
         elif named_by is None:
             connection.named_by = None
-        return connection.add(token, is_initiator, stream_id, on_paired)
+        return connection
 
     def _has_room(self, named_by: str | None) -> bool:
         """For one more connection. Idle ones that stand in the way are closed, the oldest first."""

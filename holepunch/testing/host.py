@@ -31,6 +31,7 @@ class Host(Node[H]):
     def __init__(self, segment: Segment[H], addresses: tuple[str, ...], link: Link) -> None:
         super().__init__(segment, addresses, link)
         self.asleep = False
+        self._fell_asleep = self._slept = 0.0
         self._sockets: dict[Address, Callable[[bytes, int, Address], None]] = {}
         self._random = random.Random(f"{self.internet.seed} ports {next(self.internet.numbers)}")
 
@@ -100,12 +101,21 @@ class Host(Node[H]):
         self.internet.tell("delivered", packet)
         on_datagrams(packet.data, packet.segment, packet.source)
 
-    def sleep(self) -> None:
-        """Close the lid. Sockets stay open, and what comes meanwhile is lost."""
-        self.asleep = True
+    def sleep(self, now: float | None = None) -> None:
+        """Close the lid. Sockets stay open, and what comes meanwhile is lost. For ``now`` see `send`."""
+        if not self.asleep:
+            self.asleep = True
+            self._fell_asleep = self.internet.schedule.now if now is None else now
 
-    def wake(self) -> None:
-        self.asleep = False
+    def wake(self, now: float | None = None) -> None:
+        """Open it. A node that runs here is told within seconds that the machine slept, if it did for 15 s or more."""
+        if self.asleep:
+            self.asleep = False
+            self._slept += (self.internet.schedule.now if now is None else now) - self._fell_asleep
+
+    def time_asleep(self) -> float:
+        """Seconds of all sleep that is over. (Unlike on a real machine, what runs here is not stopped meanwhile.)"""
+        return self._slept
 
     def move(self, segment: Segment[H], *addresses: str, link: Link | None = None) -> None:
         """Go to another network, or change address in this one. Sockets bound to 0.0.0.0 go along."""

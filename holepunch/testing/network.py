@@ -114,6 +114,12 @@ class VirtualHost(Host["VirtualHost"]):
     def local_hosts(self) -> list[str]:
         return list(self.addresses)
 
+    def sleep(self, now: float | None = None) -> None:
+        super().sleep(trio.current_time() if now is None else now)
+
+    def wake(self, now: float | None = None) -> None:
+        super().wake(trio.current_time() if now is None else now)
+
     async def resolve(self, host: str) -> list[str]:
         await trio.lowlevel.checkpoint()
         try:

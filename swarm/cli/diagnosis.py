@@ -14,8 +14,8 @@ import trio
 from holepunch.address import Address
 from holepunch.relay.choice import RelayChoice
 from holepunch.udp.localhosts import delivers
-from swarm.dht.bootstrap import BootstrapHost
 from swarm.errors import BootstrapError
+from swarm.kademlia.bootstrap import BootstrapHost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from holepunch.keys import KeyPair, PublicKey
 from holepunch.nat.stun import StunServer
 from swarm.cli.codes import Code
 from swarm.cli.output import Output
-from swarm.dht.bootstrap import BootstrapHost
+from swarm.kademlia.bootstrap import BootstrapHost
 from swarm.topic import Topic
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ def command(settings: Settings, value: str, mutable: bool, seq: int) -> None:
 
     A value has at most 1000 bytes. Nodes keep it for about two days.
     """
-    from swarm.dht.storage import check_value  # not for --help
+    from swarm.hyperdht.storage import check_value  # not for --help
 
     if mutable and settings.identity is None:
         raise click.UsageError("--mutable stores under a key pair: give one with --identity")

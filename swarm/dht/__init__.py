@@ -1,1 +1,1 @@
-"""The Hyperswarm DHT: who is where, and the signals that bring two peers together."""
+"""The block that runs a node of it: sockets and tasks, questions, dials and listening keys. See `swarm.dht.dht.DHT`."""

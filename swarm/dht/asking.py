@@ -11,15 +11,15 @@ from holepunch.compact import MAX_SAFE_INTEGER
 from holepunch.keys import KeyPair, PublicKey, check_key_pair, hash32
 from swarm.awaiting import Replies
 from swarm.dht.block import NodeBlock
-from swarm.dht.messages import PutError
 from swarm.errors import StorageError
+from swarm.hyperdht.messages import PutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from swarm.dht.messages import MutableValue
-    from swarm.dht.operations import ImmutableFound, MutableFound, PeerFound, PeersFound, Stored
-    from swarm.dht.rpc import Reply
+    from swarm.hyperdht.messages import MutableValue
+    from swarm.hyperdht.operations import ImmutableFound, MutableFound, PeerFound, PeersFound, Stored
+    from swarm.kademlia.rpc import Reply
 
 __all__ = ["AskingBlock"]
 
@@ -75,8 +75,8 @@ class AskingBlock(NodeBlock):
         """Have nodes keep an announcement for another 20 minutes, without its key: by the element (32 bytes) that comes
         next in the chain whose first one it was announced with. Each element serves once.
 
-        Such a chain is ``swarm.dht.signatures.refresh_chain(os.urandom(32), length)``. Raises `StorageError` when no
-        node knows of it. Cancelled: no more nodes are asked.
+        Such a chain is ``swarm.hyperdht.signatures.refresh_chain(os.urandom(32), length)``. Raises `StorageError` when
+        no node knows of it. Cancelled: no more nodes are asked.
         """
         key, following = check_target(target), _check_element(element)
         stored: Stored = await self._ask(lambda done: self._hyper.operations.renew(key, following, done))

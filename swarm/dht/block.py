@@ -25,12 +25,12 @@ from holepunch.relay.choice import RelayChoice, RelayPolicy
 from holepunch.relay.pool import RelayPool
 from holepunch.udp.system import SystemNetwork
 from swarm.awaiting import Waiters
-from swarm.dht.bootstrap import PUBLIC_BOOTSTRAP
 from swarm.dht.dialling import Dialling
 from swarm.dht.entrance import Entrance
 from swarm.dht.host import watch_host
-from swarm.dht.hypernode import HyperNode
 from swarm.dht.surroundings import Surroundings, parse_servers
+from swarm.hyperdht.hypernode import HyperNode
+from swarm.kademlia.bootstrap import PUBLIC_BOOTSTRAP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from holepunch.signaller import Cancel
     from holepunch.udp import Network
     from swarm.connection import Connection
-    from swarm.dht.events import Event
     from swarm.dht.listener import Listener
     from swarm.dht.relay import Relay
+    from swarm.kademlia.events import Event
     from swarm.membership import Membership
     from swarm.nat import Nat
     from swarm.stats import NodeStats
@@ -391,12 +391,24 @@ class NodeBlock:
         return dialling
 
     def _dial_relay(
-        self, key: PublicKey, on_open: Callable[[Connection], None], on_failed: Callable[[Exception], None]
+        self,
+        key: PublicKey,
+        on_path: Callable[[Connection], None],
+        on_open: Callable[[], None],
+        on_failed: Callable[[Exception], None],
     ) -> Cancel:
         # a relay must be reached without a relay; and the pool itself gives up its dials when this node is suspended
         without = RelayChoice(policy="forbid")
         dialling = Dialling(
-            self._endpoint, self._environment, self.default_key_pair, key, (), on_open, on_failed, without
+            self._endpoint,
+            self._environment,
+            self.default_key_pair,
+            key,
+            (),
+            lambda _: on_open(),
+            on_failed,
+            without,
+            on_path=on_path,
         )
         dialling.start()
         return dialling.cancel

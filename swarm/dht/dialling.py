@@ -94,11 +94,14 @@ class Dialling:
         on_failed: Callable[[ConnectError], None],
         relaying: RelayChoice = NO_RELAY,
         membership: Membership | None = None,
+        on_path: Callable[[Connection], None] = lambda connection: None,
     ) -> None:
+        """``on_path``: what is sent on the connection from now on is for the peer, which was not heard on it yet."""
         self._endpoint = endpoint
         self._environment = environment
         self._on_open = on_open
         self._on_failed = on_failed
+        self._on_started = on_path
         self._membership = membership
         self._over = False
         self.on_end: Callable[[], object] = lambda: None
@@ -161,6 +164,8 @@ class Dialling:
             self._on_unconfirmed,
             self._membership,
         )
+        if not self._connection.is_closed:
+            self._on_started(self._connection)
 
     def _on_confirmed(self, connection: Connection) -> None:
         self._handed_out = True

@@ -1,6 +1,6 @@
 """How a node gets into its network: through its bootstrap nodes, or nodes of an earlier run. Tells who waits for it.
 
-A trio shell around `swarm.dht.bootstrap`, which decides whom to ask.
+A trio shell around `swarm.kademlia.bootstrap`, which decides whom to ask.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from holepunch.arguments import check_texts
-from swarm.dht.bootstrap import BootstrapHost, Resolver, retry_pauses
-from swarm.dht.events import Event
 from swarm.errors import BootstrapError
+from swarm.kademlia.bootstrap import BootstrapHost, Resolver, retry_pauses
+from swarm.kademlia.events import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from holepunch.nursery import Background
     from holepunch.signaller import Cancel
     from swarm.awaiting import Waiters
-    from swarm.dht.node import Node
     from swarm.dht.surroundings import Surroundings
+    from swarm.kademlia.node import Node
 
 __all__ = ["Entrance"]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import trio
 
 if TYPE_CHECKING:
     from holepunch.endpoint import Endpoint
     from holepunch.udp import Network
-    from swarm.dht.node import Node
+    from swarm.kademlia.node import Node
 
 __all__ = ["watch_host"]
 
@@ -35,15 +35,24 @@ def slept() -> float:
     return going_on - time.monotonic()
 
 
+@runtime_checkable
+class CountsSleep(Protocol):
+    """A network whose machine has a sleep of its own: a virtual one."""
+
+    def time_asleep(self) -> float:
+        """Seconds that it has slept so far."""
+
+
 async def watch_host(network: Network, endpoint: Endpoint, node: Node) -> None:
     """Look every few seconds, for ever."""
     moves = not endpoint.host.startswith("127.")  # whatever happens to the rest, loopback stays
     hosts = set(network.local_hosts()) if moves else set()
-    asleep = slept()
+    count = network.time_asleep if isinstance(network, CountsSleep) else slept
+    asleep = count()
     while True:
         await trio.sleep(INTERVAL)
         endpoint.now()
-        before, asleep = asleep, slept()
+        before, asleep = asleep, count()
         if asleep - before > SLEPT:
             logger.info("the machine slept for about %d s", asleep - before)
             node.wake_up()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from holepunch.punch.environment import Environment, Established
     from holepunch.relay.choice import RelayChoice
     from swarm.connection import Connection
-    from swarm.dht.hypernode import HyperNode
+    from swarm.hyperdht.hypernode import HyperNode
     from swarm.membership import Membership
     from swarm.topic import Topic
 

@@ -13,7 +13,7 @@ from holepunch.address import Address
 from holepunch.arguments import check_texts
 from holepunch.nat.stun import MAX_SERVERS, Stun, StunServer
 from holepunch.udp.localhosts import LocalHosts
-from swarm.dht.events import Event
+from swarm.kademlia.events import Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from holepunch.endpoint import Endpoint
     from holepunch.nursery import Background
     from holepunch.punch.environment import AskWitness
-    from swarm.dht.node import Node
+    from swarm.kademlia.node import Node
     from swarm.nat import Nat
 
 __all__ = ["Surroundings", "parse_servers"]

@@ -109,7 +109,7 @@ class Acceptor:
             self._refuse(id, public_key, Reason.REFUSED, "max_server_connections")
         elif existing.state is State.PENDING:
             self._open(link, self._dialler.withdraw(existing, Reason.DUPLICATE_CONNECTION))
-        elif keeps_new(self._context.own_key, public_key, *existing.messages()):
+        elif existing.stalled or keeps_new(self._context.own_key, public_key, *existing.messages()):
             self._replace(existing, link)
         elif existing.state is State.OPEN:
             self._context.effects.close(id, Reason.DUPLICATE_CONNECTION)

@@ -338,7 +338,11 @@ class Dialler:
         self._context.emit(ConnectionClosed(link.peer.public_key, link.is_initiator, error))
 
     def closed(self, link: Link, error: Exception | None) -> None:
-        """An open connection ended by itself. Only the side that dialled dials again: both at once would collide."""
+        """An open connection ended by itself. The side that dialled dials again; both at once would collide.
+
+        If it broke, the other side dials once as well, much later: a peer that did not get through four times in a row
+        gives up until it looks again, which takes ten minutes.
+        """
         peer = link.peer
         successor = self._links.take_successor(link)
         self.remove(link, error)
@@ -348,6 +352,8 @@ class Dialler:
             peer.disconnected(self._context.schedule.now)
             if self._context.running and peer.wanted:
                 self.retry.add(peer)
+        elif error is not None and self._context.running and peer.wanted:
+            self.retry.add_once(peer)
         self.forget(peer)
         self.run()
 

@@ -123,6 +123,14 @@ class RetryTimers:
         timer.add(peer)
         return True
 
+    def add_once(self, peer: PeerInfo) -> None:
+        """For one dial after the long time: more is up to the peer, which dials as well."""
+        if not peer.banned and peer.reconnect:
+            self.discard(peer)
+            peer.attempts = MAX_ATTEMPTS
+            self._by_peer[peer] = self._long
+            self._long.add(peer)
+
     def discard(self, peer: PeerInfo) -> bool:
         """True when it was waiting."""
         timer = self._by_peer.pop(peer, None)

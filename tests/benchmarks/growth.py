@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from dht.simnet import SimNet, nearest
 
-from swarm.dht.table import K
+from swarm.kademlia.table import K
 
 from .plot import Axis, curves
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from dht.simnet import Host
 
     from holepunch.address import Address
-    from swarm.dht.rpc import Reply
+    from swarm.kademlia.rpc import Reply
 
 SIZES = (100, 300, 1000, 3000, 10_000)
 LOOKUPS = 100

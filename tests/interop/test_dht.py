@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from swarm.dht.messages import PutError
+from swarm.hyperdht.messages import PutError
 from tests.interop.ends import End, transfer_both_ways
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.nat.meeting import dht, meeting, peer
+from tests.nat.meeting import dht, meeting, peer, relay
 
 if TYPE_CHECKING:
     from tests.nat.lab import Lab
@@ -49,6 +49,19 @@ async def test_neighbours_connect_inside_their_network(lab: Lab) -> None:
     async with dht(lab) as bootstrap, meeting(bootstrap, home.host, neighbour) as met:
         assert met.address is not None
         assert met.address.startswith(home.host.address)
+
+
+async def test_homes_of_a_carrier_that_does_not_turn_packets_back_meet_at_a_relay_in_three_seconds(lab: Lab) -> None:
+    one = lab.place("cgnat")
+    other = lab.behind(one.routers[-1])
+    async with (
+        dht(lab) as bootstrap,
+        relay(lab, bootstrap) as known,
+        meeting(bootstrap, one.host, other.host, relay=known) as met,
+    ):
+        assert met.connected, met.reason
+        assert met.kind == "relayed"
+        assert met.seconds <= 3
 
 
 async def test_equal_private_addresses_on_both_sides_confuse_nobody(lab: Lab) -> None:

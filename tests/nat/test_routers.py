@@ -11,12 +11,18 @@ import pytest
 import trio
 
 from tests.nat.routers import CARRIERS, ROUTERS
+from tests.nat.wire import delay_of
 from tests.programs import running
 
 if TYPE_CHECKING:
     from tests.nat.lab import Lab
 
 MEASURE = str(Path(__file__).with_name("measure.py"))
+
+
+@pytest.mark.parametrize(("ethertype", "delayed"), [(b"\x08\x00", True), (b"\x08\x06", False)])
+def test_a_wire_delays_packets_and_no_questions_for_hardware_addresses(ethertype: bytes, delayed: bool) -> None:
+    assert delay_of(bytes(12) + ethertype + bytes(46), 0.08) == (0.08 if delayed else 0)
 
 
 @pytest.mark.parametrize("kind", [*ROUTERS, *CARRIERS])

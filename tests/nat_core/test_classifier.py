@@ -52,6 +52,29 @@ def test_later_samples_correct_the_verdict() -> None:
     assert seen(1, 2, 3, 1, 1).firewall is Firewall.CONSISTENT
 
 
+def test_three_that_agree_are_outvoted_when_most_see_other_ports() -> None:
+    assert seen(1, 1, 1, 2, 3, 4).firewall is Firewall.CONSISTENT
+    demoted = seen(1, 1, 1, 2, 3, 4, 5)
+    assert demoted.firewall is Firewall.RANDOM
+    assert demoted.addresses == (("198.51.100.1", 0),)
+    assert demoted.analysed
+
+
+def test_few_that_see_another_port_outvote_nobody() -> None:
+    assert seen(1, 1, 1, 1, 2, 3, 4, 5).firewall is Firewall.CONSISTENT
+
+
+def test_carrier_that_spreads_its_customers_over_two_addresses_is_not_outvoted_by_the_other_address() -> None:
+    classifier = seen(1, 1, 1)
+    for number in range(10, 20):
+        classifier.add(Address("198.51.100.2", 1), node(number))
+    assert classifier.firewall is Firewall.CONSISTENT
+
+
+def test_demoted_verdict_rises_again() -> None:
+    assert seen(1, 1, 1, 2, 3, 4, 5, 1).firewall is Firewall.CONSISTENT
+
+
 def test_frozen_verdict_does_not_change() -> None:
     classifier = seen(1, 2, 3)
     classifier.freeze()

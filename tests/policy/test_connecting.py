@@ -3,7 +3,7 @@
 from swarm.policy import Backoffs, ConnectionClosed, ConnectionOpened, DialFailed, DialStarted, PeerFound, PeerInfo
 from swarm.policy.peers import MAX_FOUND_PEERS
 from swarm.topic import Topic
-from tests.policy.world import TOPIC, Bug, End, World
+from tests.policy.world import TOPIC, Bug, End, Host, World
 
 QUICK = Backoffs(0.1, 0.2, 0.3, 0.4)
 OTHER = Topic.from_name("elsewhere")
@@ -45,6 +45,49 @@ def test_the_client_dials_again_when_the_server_ends_the_connection() -> None:
     world.run(5)
     assert len(server.delivered) == len(client.delivered) == 2
     world.check()
+
+
+def accepted_by_one_that_looks_too() -> tuple[World, Host, Host]:
+    """A connection that the second began. It does not dial again, as Node does not after four dials."""
+    world = World()
+    server, dialler = world.host(1), world.host(2)
+    dialler.policy.join(TOPIC)
+    world.flush(dialler)
+    dialler.policy.connect(server.public_key, lambda result: None)
+    world.run(1)
+    server.policy.join(TOPIC)
+    world.run(15)  # nobody looks any more
+    assert [end.is_initiator for end in dialler.open] == [True]
+    dialler.info(server).reconnect = False
+    return world, server, dialler
+
+
+def test_a_peer_that_dialled_and_does_not_come_back_is_dialled_once_after_its_connection_broke() -> None:
+    world, server, dialler = accepted_by_one_that_looks_too()
+    dialler.end(dialler.open[0], Bug())
+    server.policy.closed(server.open[0].link, Bug())
+    world.run(5)
+    assert server.dials == []
+    world.run(25)
+    assert server.remotes == [dialler]
+    assert len(server.dials) == 1
+    world.check()
+
+
+def test_a_peer_that_is_gone_for_good_is_dialled_once_by_the_side_that_it_dialled() -> None:
+    world, server, dialler = accepted_by_one_that_looks_too()
+    world.kill(dialler)
+    world.run(300)
+    assert len(server.dials) == 1
+    assert server.policy.peers == {}
+
+
+def test_a_peer_that_dialled_and_ended_in_order_is_left_alone() -> None:
+    world, server, dialler = accepted_by_one_that_looks_too()
+    dialler.end(dialler.open[0])
+    world.run(300)
+    assert server.dials == []
+    assert not server.open
 
 
 def test_a_connection_that_always_ends_at_once_is_retried_a_few_times_then_given_up() -> None:

@@ -148,6 +148,19 @@ def test_a_restarted_peer_with_the_smaller_key_and_an_idle_connection_is_refused
     assert again.remotes == [server]
 
 
+def test_a_restarted_peer_with_the_smaller_key_replaces_a_connection_through_which_nothing_gets() -> None:
+    world = World()
+    server, dialler = world.host(2), world.host(1)
+    established(world, dialler, server)
+    again = restart(world, dialler, 1)
+    server.policy.stalled(server.open[0].link)
+    again.policy.connect(server.public_key, lambda result: None)
+    world.run(0.5)
+    assert [end.remote for end in server.open] == [again]
+    assert server.remotes == [again]
+    assert again.remotes == [server]
+
+
 def test_when_only_the_losing_dial_gets_through_it_is_used() -> None:
     # Node closes it at once; with both retrying, neither side may ever get through.
     world = World()

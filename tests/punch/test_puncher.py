@@ -11,50 +11,15 @@ from holepunch.address import Address
 from holepunch.core import CLIENT
 from holepunch.nat.classifier import Firewall
 from holepunch.punch.limits import BIRTHDAY_PUNCHES, PROBES_PER_SECOND, SEARCHES, RandomPunchLimit
-from holepunch.punch.messages import HolepunchPayload
 from holepunch.punch.puncher import PROBE, Puncher, firewall_of
 from holepunch.punch.strategies import BIRTHDAY_SOCKETS, DEFAULT_TTL, OPENING_TTL
 from tests.punch.internet import Nat, Packet
+from tests.punch.punchers import PEER, RANDOM_PEER, Ends, puncher_of, told
 from tests.punch.world import Peer, World, pair, peer_behind
 from tests.recorded import Case, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-PEER = Address("50.0.0.77", 7777)
-RANDOM_PEER = Address("50.0.0.77", 0)
-
-
-class Ends:
-    """What a puncher reported."""
-
-    def __init__(self) -> None:
-        self.hits: list[Address] = []
-        self.aborts = 0
-
-    def on_hit(self, role: int, source: Address) -> None:
-        self.hits.append(source)
-
-    def on_abort(self) -> None:
-        self.aborts += 1
-
-
-def puncher_of(peer: Peer, *, initiator: bool = True) -> tuple[Puncher, Ends]:
-    """A puncher that knows its own NAT."""
-    ends = Ends()
-    puncher = Puncher(
-        peer.environment,
-        initiator=initiator,
-        on_hit=ends.on_hit,
-        on_abort=ends.on_abort,
-    )
-    puncher.meet(Firewall.UNKNOWN)
-    peer.world.run(1)
-    return puncher, ends
-
-
-def told(firewall: Firewall, *addresses: Address) -> HolepunchPayload:
-    return HolepunchPayload(firewall=firewall, addresses=addresses, punching=True)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +196,7 @@ def test_a_probe_before_the_peer_is_known_means_nothing() -> None:
     puncher = Puncher(peer.environment, initiator=True, on_hit=ends.on_hit, on_abort=ends.on_abort)
     peer.probes.on_probe(puncher.role, PEER)
     assert not ends.hits
-    puncher.meet(Firewall.UNKNOWN)
+    puncher.meet(Firewall.UNKNOWN, [PEER.host])
     peer.probes.on_probe(puncher.role, PEER)
     assert ends.hits == [PEER]
 

@@ -11,7 +11,7 @@ from holepunch.core import Schedule
 from holepunch.keys import PublicKey
 from holepunch.relay.client import RelayClient
 from holepunch.relay.messages import PAIR, PROTOCOL, Pair
-from holepunch.relay.pool import MAX_NAMED, MAX_PER_HOST, PAIRING_TIMEOUT, RelayPool
+from holepunch.relay.pool import KEPT, MAX_NAMED, MAX_PER_HOST, PAIRING_TIMEOUT, RelayPool
 from holepunch.relay.protomux import Protomux
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ class World:
     def __init__(self) -> None:
         self.schedule = Schedule()
         self.pool = RelayPool(self._connect, self._spawn, self.schedule, OWN)
-        self.open: Callable[[], None]
+        self.find_path: Callable[[], None]
+        self.answer_header: Callable[[], None]
+        self.fail: Callable[[Exception], None]
         self.dialled: list[PublicKey] = []
         self.relay = Protomux()
         self.asked: list[Pair] = []
@@ -57,12 +59,23 @@ class World:
         self._mux: Protomux | None = None
 
     def _connect(
-        self, key: PublicKey, on_open: Callable[[EncryptedStream], None], on_failed: Callable[[Exception], None]
+        self,
+        key: PublicKey,
+        on_path: Callable[[EncryptedStream], None],
+        on_open: Callable[[], None],
+        on_failed: Callable[[Exception], None],
     ) -> Callable[[], None]:
         self.dialled.append(key)
         self.stream = stream = Stream()
-        self.open = lambda: on_open(cast("EncryptedStream", stream))
+        self.find_path = lambda: on_path(cast("EncryptedStream", stream))
+        self.fail = on_failed
+
+        self.answer_header = on_open
         return lambda: None
+
+    def open(self) -> None:
+        self.find_path()
+        self.answer_header()
 
     def _spawn(self, run: Callable[[], Any]) -> None:
         pump: FramePump = run.__self__  # type: ignore[attr-defined]
@@ -228,3 +241,62 @@ def test_relay_under_a_stalled_stream_is_passed_over_until_the_stream_goes_on() 
     assert world.stream.pings == 1
     world.pool.doubt(RELAY, False)
     assert not world.pool.is_down(RELAY)
+
+
+def test_request_leaves_before_the_relay_has_said_anything() -> None:
+    world = World()
+    outcomes: list[str | None] = []
+    world.pair(outcomes)
+    world.find_path()
+    world.carry()
+    assert [pair.token for pair in world.asked] == [TOKEN]
+    world.answer_header()
+    world.answer(99)
+    assert outcomes == [None]
+    assert len(world.asked) == 1
+
+
+def test_relay_to_which_a_path_was_found_but_that_says_nothing_was_not_reached() -> None:
+    world = World()
+    outcomes: list[str | None] = []
+    world.pair(outcomes)
+    world.find_path()
+    world.schedule.advance(PAIRING_TIMEOUT)
+    assert outcomes == ["the relay was not reached in time"]
+    assert world.pool.is_down(RELAY)
+
+
+def test_relay_that_fails_after_a_path_to_it_was_found_ends_the_pairing_once() -> None:
+    world = World()
+    outcomes: list[str | None] = []
+    world.pair(outcomes)
+    world.find_path()
+    world.fail(TimeoutError("no header"))
+    world.schedule.advance(60)
+    assert outcomes == ["no connection to the relay: no header"]
+
+
+def test_relay_is_dialled_before_anybody_is_paired_and_kept_for_a_while() -> None:
+    world = World()
+    for _ in range(2):
+        world.pool.prepare(RELAY)
+    assert world.dialled == [RELAY]
+    world.open()
+    world.schedule.advance(KEPT - 1)
+    world.pair([])
+    world.carry()
+    assert world.dialled == [RELAY]
+    assert len(world.asked) == 1
+    world.schedule.advance(KEPT + 5)
+    world.pool.prepare(RELAY)
+    world.schedule.advance(KEPT + 7)
+    assert world.dialled == [RELAY]
+
+
+def test_relay_that_nobody_was_paired_through_is_let_go() -> None:
+    world = World()
+    world.pool.prepare(RELAY)
+    world.open()
+    world.schedule.advance(KEPT)
+    world.pool.prepare(RELAY)
+    assert world.dialled == [RELAY, RELAY]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -108,23 +108,51 @@ async def start_dht(network: VirtualNetwork, nursery: trio.Nursery) -> list[str]
     return bootstrap
 
 
+async def _relay(network: VirtualNetwork, bootstrap: list[str], link: Link, task_status: trio.TaskStatus[Any]) -> None:
+    """A blind relay on a public host."""
+    host = network.host(link=link)
+    async with DHT(
+        bootstrap=bootstrap, host=host.addresses[0], network=host, ephemeral=False, firewalled=False
+    ) as node:
+        task_status.started((await node.relay()).public_key)
+        await trio.sleep_forever()
+
+
 @asynccontextmanager
 async def scene(
-    server: str, client: str, seed: int, *, delay: float = DELAY, loss: float = 0.0
+    server: str,
+    client: str,
+    seed: int,
+    *,
+    delay: float = DELAY,
+    client_delay: float | None = None,
+    loss: float = 0.0,
+    relay: str = "",
+    one_carrier: bool = False,
 ) -> AsyncIterator[Scene]:
-    """A server in one of `holepunch.testing.PLACES` that is announced, and a client elsewhere that begins to look."""
+    """A server in one of `holepunch.testing.PLACES` that is announced, and a client elsewhere that begins to look.
+
+    ``delay``: of each link, in seconds; ``client_delay``: of the client's, if it is another one. ``relay``: the policy
+    by which both use one; none by default. ``one_carrier``: the client is behind the server's outermost router.
+    """
     rng = random.Random(seed)
     link = Link(delay=delay, loss=loss)
     async with VirtualNetwork(seed=seed) as network, trio.open_nursery() as nursery:
         bootstrap = await start_dht(network, nursery)
-        there, here = network.place(server, link=link), network.place(client, link=link)
+        options: dict[str, Any] = {"bootstrap": bootstrap}
+        if relay:
+            key = await nursery.start(_relay, network, bootstrap, link)
+            options |= {"relay_through": key, "relay_policy": relay}
+        there = network.place(server, link=link)
+        outside = there.boxes[-1] if one_carrier else network
+        here = outside.place(client, link=link if client_delay is None else Link(delay=client_delay, loss=loss))
         keys = [KeyPair.from_seed(rng.randbytes(32)) for _ in range(2)]
         topic = rng.randbytes(32)
-        async with Swarm(keys[0], bootstrap=bootstrap, network=there, rng=random.Random(seed + 1)) as listening:
+        async with Swarm(keys[0], network=there, rng=random.Random(seed + 1), **options) as listening:
             nursery.start_soon(listening.serve, echo)
             await listening.join(topic, client=False).flushed()
             joined = trio.current_time()
-            async with Swarm(keys[1], bootstrap=bootstrap, network=here, rng=random.Random(seed + 2)) as dialling:
+            async with Swarm(keys[1], network=here, rng=random.Random(seed + 2), **options) as dialling:
                 made = Scene(listening, dialling, there, here, joined)
                 nursery.start_soon(made._collect_errors)
                 nursery.start_soon(dialling.serve, made._talk)

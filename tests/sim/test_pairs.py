@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from typing import Any
 
 import pytest
 import trio
@@ -19,7 +20,7 @@ RANDOM = ("symmetric", "addrdep", "cgnat-symmetric")
 FILTERING = ("firewall", "fullcone", "restricted", "home", "home-rand", "cgnat")
 
 
-async def first_data(server: str, client: str, seed: int = 0, **conditions: float) -> float:
+async def first_data(server: str, client: str, seed: int = 0, **conditions: Any) -> float:
     """Seconds until data went both ways."""
     async with scene(server, client, seed, **conditions) as made:
         with trio.fail_after(45):

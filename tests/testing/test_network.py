@@ -242,3 +242,17 @@ async def test_pure_nodes_and_sockets_share_one_network(autojump_clock: trio.tes
 
 def test_a_host_can_be_placed_before_the_block_is_entered() -> None:
     assert isinstance(VirtualNetwork().place("cgnat"), VirtualHost)
+
+
+async def test_host_counts_the_seconds_of_its_sleep_and_no_others(autojump_clock: trio.testing.MockClock) -> None:
+    async with VirtualNetwork() as network:
+        host = network.host()
+        await trio.sleep(100)
+        host.sleep()
+        host.sleep()
+        await trio.sleep(60)
+        assert host.time_asleep() == 0
+        host.wake()
+        host.wake()
+        await trio.sleep(100)
+        assert host.time_asleep() == pytest.approx(60)

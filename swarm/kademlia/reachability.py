@@ -1,0 +1,164 @@
+"""The own address as others see it, whether strangers can reach it, and when that makes the node persistent.
+
+Protocol: dht-rpc section 6. Reference: dht-rpc index.js (``_updateNetworkState``, ``_checkIfFirewalled``).
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from holepunch.address import Address
+from holepunch.core import SERVER
+from holepunch.nat.sampler import Sampler
+from swarm.kademlia.ids import node_id
+from swarm.kademlia.maintenance import RECHECK_TICKS, STABLE_TICKS
+from swarm.kademlia.packets import PING_NAT
+from swarm.nat import Witnesses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from swarm.kademlia.node import Node
+    from swarm.kademlia.rpc import OnReply, Reply
+
+__all__ = ["Reachability"]
+
+PROBED = 5
+"""Nodes asked to send to the server socket."""
+ENOUGH = 3
+"""Answers that count as proof when so many were asked; one is enough when fewer were."""
+
+
+class Reachability:
+    __slots__ = ("_checked_host", "_node", "_strangers", "sampler", "witnesses")
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.sampler = Sampler()
+        self.witnesses = Witnesses()
+        self._strangers: set[Address] = set()
+        self._checked_host: str | None = None
+
+    # sampling
+
+    def sample(self, to: Address) -> None:
+        """A node of the table sees this side as ``to``."""
+        before = self.sampler.host, self.sampler.port
+        self.sampler.add(to.host, to.port)
+        if before != (self.sampler.host, self.sampler.port):
+            self._node.nat_updated()
+
+    def sample_stranger(self, source: Address, to: Address) -> None:
+        """A node without id answered. Few are believed: as many as there are bootstrap nodes, which may have none."""
+        if source not in self._strangers and len(self._strangers) < max(1, len(self._node.bootstrap)):
+            self._strangers.add(source)
+            self.sample(to)
+
+    def witnessed(self, reply: Reply) -> None:
+        """A node answered, and told where it sees the socket that asked. Only the main one is of interest here."""
+        if reply.role == self._node.main_role:
+            self.witnesses.node(reply.from_, reply.to, reply.role)
+
+    # judging
+
+    def forget_check(self) -> None:
+        """The network may be another one now: check it again, the same host too."""
+        self._checked_host = None
+
+    def check(self) -> None:
+        """The periodic check whether to become persistent. A host that failed it is not checked again."""
+        if self.sampler.host is not None and self.sampler.host == self._checked_host:
+            self._node.maintenance.stable_ticks = RECHECK_TICKS
+        else:
+            self.update(False, lambda changed: None)
+
+    def update(self, only_firewall: bool, on_done: Callable[[bool], None]) -> None:
+        """Find out whether strangers reach the server socket, and draw the consequences.
+
+        ``only_firewall``: lose the firewalled flag but stay ephemeral. ``on_done`` is told, now or later, whether
+        anything changed.
+        """
+        node = self._node
+        if not node.ephemeral or (only_firewall and not node.firewalled):
+            on_done(False)
+            return
+        sampler = self.sampler
+        host, port = sampler.host, sampler.port
+        if not only_firewall:
+            node.maintenance.stable_ticks = RECHECK_TICKS if host is not None else STABLE_TICKS
+            self._checked_host = host
+        if host is None or port == 0:
+            on_done(False)
+        elif not node.firewalled:
+            on_done(self._adopt(sampler, Address(host, port), only_firewall))
+        else:
+            sampled = Address(host, port)
+
+            def on_probed(seen: Sampler | None) -> None:
+                on_done(seen is not None and self._adopt(seen, sampled, only_firewall))
+
+            self._probe(on_probed)
+
+    def _adopt(self, seen: Sampler, sampled: Address, only_firewall: bool) -> bool:
+        """Strangers reach the server socket at what ``seen`` says; ``sampled`` is what was known before asking."""
+        node = self._node
+        node.rpc.firewalled = False
+        known = self.sampler
+        if not node.ephemeral or known.host != sampled.host or known.port != sampled.port:
+            return False  # the address changed meanwhile
+        if not only_firewall:
+            node.rpc.ephemeral = False
+        if seen is not known:
+            self._strangers.clear()
+            self.sampler = seen
+            if seen.port != sampled.port:
+                node.nat_updated()
+        node.adopt_id(node_id(Address(sampled.host, seen.port)))
+        return True
+
+    # probing
+
+    def _probe(self, on_probed: Callable[[Sampler | None], None]) -> None:
+        """Have nodes send to the server port, asking them from the client socket. None: firewalled."""
+        node = self._node
+        nodes = [contact.address for contact in islice(node.table.latest(), PROBED)]
+        if len(nodes) >= PROBED:
+            self._ask(nodes, on_probed)
+        else:
+            node.bootstrap_nodes(lambda addresses: self._ask([*nodes, *addresses], on_probed))
+
+    def _ask(self, nodes: Sequence[Address], on_probed: Callable[[Sampler | None], None]) -> None:
+        if not nodes:
+            on_probed(None)
+            return
+        missing = len(nodes)
+        reached: list[Reply] = []
+
+        def on_reply(reply: Reply | None) -> None:
+            nonlocal missing
+            missing -= 1
+            if reply is not None and reply.role == SERVER:
+                reached.append(reply)
+            if missing == 0:
+                on_probed(self._judge(reached, len(nodes)))
+
+        for address in nodes:
+            self.ask_to_reach_server(address, on_reply)
+
+    def ask_to_reach_server(self, address: Address, on_reply: OnReply) -> None:
+        """Have one node answer to the server socket."""
+        value = self._node.server_port.to_bytes(2, "little")
+        self._node.rpc.request(address, on_reply, internal=True, command=PING_NAT, value=value)
+
+    def _judge(self, reached: Sequence[Reply], asked: int) -> Sampler | None:
+        if len(reached) < (ENOUGH if asked >= PROBED else 1):
+            return None
+        seen = Sampler()
+        for reply in reached:
+            seen.add(reply.to.host, reply.to.port)
+        if seen.host is None or seen.host != self.sampler.host:
+            return None  # the two sockets leave through different networks
+        if seen.port == 0 or seen.port != self._node.server_port:
+            return None  # reached, but through a remapped port: that mapping may go away
+        return seen

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dht.simnet import SimNet, nearest
+from kademlia.simnet import SimNet, nearest
 
 from swarm.kademlia.table import K
 
@@ -29,7 +29,7 @@ from .plot import Axis, curves
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from dht.simnet import Host
+    from kademlia.simnet import Host
 
     from holepunch.address import Address
     from swarm.kademlia.rpc import Reply

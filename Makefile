@@ -37,7 +37,7 @@ test: $(VENV)/installed-dev $(NODE_PACKAGES)/installed
 	$(RUN) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 nat-matrix: $(VENV)/installed-dev $(NODE_PACKAGES)/installed
-	$(RUN) -m pytest -q tests/nat/matrix.py
+	$(RUN) -m pytest -q -o faulthandler_timeout=0 tests/nat/matrix.py
 
 soak: $(VENV)/installed-dev $(NODE_PACKAGES)/installed
 	$(RUN) tests/soak/churn.py $(SOAK)

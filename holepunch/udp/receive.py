@@ -16,11 +16,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from holepunch.address import Address
-from holepunch.udp import MAX_DATAGRAM, Received
+from holepunch.udp import Received
 from holepunch.udp.libc import load
 from holepunch.udp.runs import joined
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from holepunch.udp.libc import Libc
 
 __all__ = ["BATCH", "ReceiveTier", "Receiver", "enable_coalescing", "open_receiver"]
@@ -141,24 +143,15 @@ class _MmsgReceiver:
         count = self._call(sock)
         if count < 0:
             count = self._after_error(sock)
-        if count > 1:
-            lengths, names = self._lengths[:count].tolist(), self._names[:count].tolist()
-            size = lengths[0]
-            if (
-                0 < size * count <= MAX_DATAGRAM
-                and lengths.count(size) == names.count(names[0]) == count
-                and not any(self._control_lengths[:count])
-            ):
-                # the most frequent of what `joined` would find, at a fraction of the price
-                run = b"".join([slot[:size] for slot in self._slots[:count]])
-                return [Received(memoryview(run), size, self._source(names[0]))]
-        batch = []
-        for i, slot in enumerate(self._slots[:count]):
-            length = self._lengths[i]
-            if length:
-                segment = self._segments[i] if self._control_lengths[i] else length
-                batch.append(Received(slot[:length], segment, self._source(self._names[i])))
-        return joined(batch)
+        lengths, names = self._lengths[:count].tolist(), self._names[:count].tolist()
+        segments, controls = lengths, self._control_lengths[:count].tolist()
+        if any(controls):
+            coalesced = self._segments[:count].tolist()
+            segments = [coalesced[i] if controls[i] else lengths[i] for i in range(count)]
+        return [
+            Received(view, segment, self._source(name))
+            for view, segment, name in joined(self._slots, lengths, segments, names)
+        ]
 
     def _after_error(self, sock: socket.socket) -> int:
         """Nothing there, or the call brought back the error of an earlier send: such are taken off one by one."""
@@ -180,6 +173,12 @@ class _MmsgReceiver:
         return source
 
 
+def _received(
+    slots: Sequence[memoryview], lengths: Sequence[int], segments: Sequence[int], sources: Sequence[tuple[str, int]]
+) -> list[Received]:
+    return [Received(view, size, Address(*source)) for view, size, source in joined(slots, lengths, segments, sources)]
+
+
 class _GroReceiver:
     """`recvmsg_into` of the standard library, one call per message."""
 
@@ -192,19 +191,20 @@ class _GroReceiver:
         self._keep, self._slots = _slots()
 
     def receive(self, sock: socket.socket) -> list[Received]:
-        batch = []
-        for slot in self._slots:
+        lengths: list[int] = []
+        segments: list[int] = []
+        sources: list[tuple[str, int]] = []
+        for _ in range(BATCH):
             try:
-                length, control, _, source = sock.recvmsg_into([slot], self._CONTROL)
+                length, control, _, source = sock.recvmsg_into([self._slots[len(lengths)]], self._CONTROL)
             except BlockingIOError:
                 break
             except OSError:
                 continue
-            if not length:
-                continue
-            segment = _INT.unpack(control[0][2])[0] if control else length
-            batch.append(Received(slot[:length], segment, Address(*source)))
-        return joined(batch)
+            lengths.append(length)
+            segments.append(_INT.unpack(control[0][2])[0] if control else length)
+            sources.append(source)
+        return _received(self._slots, lengths, segments, sources)
 
 
 class _SingleReceiver:
@@ -217,14 +217,15 @@ class _SingleReceiver:
         self._keep, self._slots = _slots()
 
     def receive(self, sock: socket.socket) -> list[Received]:
-        batch = []
-        for slot in self._slots:
+        lengths: list[int] = []
+        sources: list[tuple[str, int]] = []
+        for _ in range(BATCH):
             try:
-                length, source = sock.recvfrom_into(slot)
+                length, source = sock.recvfrom_into(self._slots[len(lengths)])
             except BlockingIOError:
                 break
             except OSError:
                 continue
-            if length:
-                batch.append(Received(slot[:length], length, Address(*source)))
-        return joined(batch)
+            lengths.append(length)
+            sources.append(source)
+        return _received(self._slots, lengths, lengths, sources)

@@ -6,38 +6,39 @@ little more to look at than one does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from holepunch.udp import MAX_DATAGRAM, MAX_SEGMENTS, Received
+from holepunch.udp import MAX_DATAGRAM, MAX_SEGMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from holepunch.address import Address
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["joined"]
 
+Source = TypeVar("Source")
 
-def joined(batch: Sequence[Received]) -> list[Received]:
-    """Neighbours from one source with one size, and a shorter one behind them, become one `Received`. None is moved."""
-    runs: list[Received] = []
-    at, count = 0, len(batch)
+
+def joined(
+    slots: Sequence[memoryview], lengths: Sequence[int], segments: Sequence[int], sources: Sequence[Source]
+) -> Iterator[tuple[memoryview, int, Source]]:
+    """Payloads, bytes per datagram, and source of each run in a batch, in order.
+
+    Of each message of the batch: where it lies, how long it is, the bytes of each of its datagrams, and whence it came.
+    Neighbours from one source with one size, and a shorter one behind them, become one run. Empty ones are left out.
+    """
+    at, count = 0, len(lengths)
     while at < count:
-        first = batch[at]
-        view, size, source = first
+        size, source = segments[at], sources[at]
         end = at + 1
-        if len(view) == size:
+        if 0 < lengths[at] == size:
             most = min(count, at + max(1, min(MAX_SEGMENTS, MAX_DATAGRAM // size)))
-            while end < most and batch[end].segment == size and _continues(batch[end], source):
+            while end < most and lengths[end] == segments[end] == size and sources[end] == source:
                 end += 1
-            if end < most and batch[end].segment < size and _continues(batch[end], source):
+            if end < most and 0 < lengths[end] == segments[end] < size and sources[end] == source:
                 end += 1
         if end > at + 1:
-            first = Received(memoryview(b"".join([item.view for item in batch[at:end]])), size, source)
-        runs.append(first)
+            run = b"".join([slots[number][: lengths[number]] for number in range(at, end)])
+            yield memoryview(run), size, source
+        elif lengths[at]:
+            yield slots[at][: lengths[at]], size, source
         at = end
-    return runs
-
-
-def _continues(received: Received, source: Address) -> bool:
-    return received.source == source and len(received.view) == received.segment

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holepunch.address import Address
-from holepunch.udp import MAX_DATAGRAM, MAX_SEGMENTS, Received
-from holepunch.udp.runs import joined
+from holepunch.udp import MAX_DATAGRAM, MAX_SEGMENTS, Received, runs
 from holepunch.udp.system import ReceiveTier, SendTier, SystemNetwork
 
 ALICE, BOB = Address("192.88.99.1", 1), Address("192.88.99.2", 2)
@@ -19,10 +18,16 @@ def single(size: int, number: int, source: Address = ALICE) -> Received:
     return Received(memoryview(bytes([number & 255]) * size), size, source)
 
 
-def cut(runs: list[Received]) -> list[tuple[bytes, Address]]:
+def joined(batch: list[Received]) -> list[Received]:
+    views = [received.view for received in batch]
+    columns = [len(view) for view in views], [received.segment for received in batch], [r.source for r in batch]
+    return [Received(*run) for run in runs.joined(views, *columns)]
+
+
+def cut(batch: list[Received]) -> list[tuple[bytes, Address]]:
     return [
         (bytes(view[at : at + segment]), source)
-        for view, segment, source in runs
+        for view, segment, source in batch
         for at in range(0, len(view), segment)
     ]
 
@@ -73,6 +78,12 @@ def test_others_stay_apart(batch: list[Received]) -> None:
 def test_no_run_is_larger_than_what_can_be_sent_as_one() -> None:
     assert [len(run.view) // 20 for run in joined([single(20, n) for n in range(100)])] == [MAX_SEGMENTS, 36]
     assert [len(run.view) for run in joined([single(MAX_DATAGRAM // 2, n) for n in range(3)])] == [65506, 32753]
+
+
+def test_empty_datagrams_are_left_out() -> None:
+    empty = Received(memoryview(b""), 0, ALICE)
+    batch = [empty, single(20, 1), empty, single(20, 2), empty]
+    assert joined(batch) == [single(20, 1), single(20, 2)]
 
 
 @pytest.mark.parametrize("tier", ReceiveTier)

@@ -113,7 +113,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         "write_and_end_combined": test_recorded.test_last_bytes_and_end_share_a_packet_like_in_node,
         "messages": test_recorded.test_messages_are_spoken_like_node,
         "destroy": test_recorded.test_destroy_is_spoken_like_node,
-        "keepalive": test_recorded.test_keep_alive_is_spoken_like_node,
+        "keepalive": test_recorded_answers.test_heartbeats_of_an_idle_node_are_answered_like_by_node,
         "seq_start_and_wrap": test_recorded.test_numbers_wrap_like_in_node,
         "bulk_60k_lossy_sack": test_recorded.test_sack_blocks_of_the_recorded_transfer_lead_to_the_recorded_holes,
         "mtu_probes": test_recorded.test_recorded_mtu_probes_are_read_without_their_padding,

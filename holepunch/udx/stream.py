@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from holepunch.udx.batch import GRID_PACKETS
 from holepunch.udx.inbound import Inbound
 from holepunch.udx.linger import Linger
 from holepunch.udx.mtu import MAX_SIZE
@@ -50,9 +49,7 @@ class UdxStream:
         "_drained",
         "_end_told",
         "_heard",
-        "_heartbeat_at",
         "_inbound",
-        "_interval",
         "_queue_full",
         "_readable_told",
         "_receiver",
@@ -91,8 +88,6 @@ class UdxStream:
         """When the newest packet did."""
         self._acknowledged = 0
         """Bytes received when an acknowledgement left last."""
-        self._interval: float | None = None
-        self._heartbeat_at = math.inf
         self._deadline = math.inf
 
     # for the application
@@ -178,11 +173,6 @@ class UdxStream:
         """The largest message, in bytes, that the path is known to carry."""
         return self._sender.payload_size
 
-    @property
-    def bulk_size(self) -> int:
-        """Bytes that fill one send batch exactly: bulk writes of it leave no short packet behind."""
-        return self._sender.payload_size * GRID_PACKETS
-
     def write(self, chunks: Sequence[Buffer]) -> None:
         """Queue bytes, in order. The buffers are kept, and not to be changed any more. Never refuses: see `writable`.
 
@@ -233,13 +223,6 @@ class UdxStream:
         if not self.closed and not self._sender.recovery.flight.empty:
             self._sender.recovery.tail_probe_due = True
 
-    def keep_alive(self, interval: float | None, now: float) -> None:
-        """Send a HEARTBEAT whenever nothing was unacknowledged for ``interval`` seconds. None: never (the default)."""
-        self._interval = interval
-        self._heartbeat_at = math.inf
-        if interval is not None and self.route is not None and self._sender.recovery.flight.empty:
-            self._heartbeat_at = now + interval
-
     # for the driver
 
     def connect(self, route: Route, remote_id: int, now: float) -> None:
@@ -248,7 +231,6 @@ class UdxStream:
             self.route = route
             self.remote_id = remote_id
             self._sender.change_path(route, remote_id, now)
-            self.keep_alive(self._interval, now)
 
     def change_route(self, route: Route, remote_id: int, now: float, *, leave: bool = False) -> None:
         """New packets go to the new route at once; what was sent before is sent again to the old one, or, with
@@ -297,7 +279,6 @@ class UdxStream:
         if self.closed:
             return
         sender, receiver, inbound = self._sender, self._receiver, self._inbound
-        idle = sender.recovery.flight.empty
         if inbound.ack > sender.recovery.flight.una:
             sender.acknowledge(inbound.ack, (), self._arrived)
         sender.recovery.settle(self._arrived)
@@ -324,8 +305,7 @@ class UdxStream:
                 self._close(None)
         self.report()
         if not self.closed:
-            self._watch_keep_alive(idle, now)
-            self._deadline = min(sender.deadline(), self._heartbeat_at)
+            self._deadline = sender.deadline()
 
     def deadline(self) -> float:
         """When `expire` wants to be called; ``math.inf`` when there is nothing to wait for. Valid after `flush`."""
@@ -344,9 +324,6 @@ class UdxStream:
         elif sender.recovery.stalled and not self._stalled:
             self._stalled = True
             self.events.append(Event.STALLED)
-        elif now >= self._heartbeat_at and self._interval is not None:
-            self._heartbeat_at = now + self._interval
-            self._send_control(HEARTBEAT)
 
     # inside
 
@@ -381,13 +358,6 @@ class UdxStream:
         if sender.route_changed:
             sender.route_changed = False
             self.events.append(Event.ROUTE_CHANGED)
-
-    def _watch_keep_alive(self, was_idle: bool, now: float) -> None:
-        if self._interval is not None:
-            if not self._sender.recovery.flight.empty:
-                self._heartbeat_at = math.inf
-            elif not was_idle:
-                self._heartbeat_at = now + self._interval
 
     def _send_ack(self) -> None:
         self._acknowledged = self._receiver.bytes_received

@@ -139,29 +139,6 @@ def test_when_only_the_ack_of_the_own_end_is_missing_the_close_is_clean() -> Non
     assert peer.stream.error is None
 
 
-def test_keep_alive_waits_for_an_idle_stream_and_needs_no_answer() -> None:
-    peer = Scripted()
-    peer.stream.keep_alive(10.0, peer.now)
-    assert peer.write(b"x")
-    assert HEARTBEAT not in [p.flags for _, p in peer.wait(0.9)]
-    peer.feed(packet(0, 0, ack=1))
-    sent = peer.wait(35)
-    assert [p.flags for _, p in sent] == [HEARTBEAT] * 3
-    assert sent[0][0] == pytest.approx(10)
-    peer.stream.keep_alive(None, peer.now)
-    peer.drain()
-    assert peer.wait(100) == []
-
-
-def test_keep_alive_before_connect_begins_with_it() -> None:
-    peer = Scripted(connected=False)
-    peer.stream.keep_alive(1.0, peer.now)
-    assert peer.wait(10) == []
-    peer.stream.connect(route(REMOTE), REMOTE, peer.now)
-    peer.drain()
-    assert [p.flags for _, p in peer.wait(1.5)] == [HEARTBEAT]
-
-
 # -- closing while the remote still sends
 
 

@@ -163,15 +163,6 @@ def test_destroy_is_spoken_like_node(case: Case) -> None:
     assert said == recording(case)
 
 
-@pytest.mark.parametrize("case", recorded(FILE, "keepalive"))
-def test_keep_alive_is_spoken_like_node(case: Case) -> None:
-    def keep_alive(pair: Pair) -> None:
-        pair.a.stream.keep_alive(0.1, pair.now)
-
-    said = conversation({0: [keep_alive], 350: [destroy("a"), destroy("b")]}, 400)
-    assert said == recording(case)
-
-
 @pytest.mark.parametrize("case", recorded(FILE, "seq_start_and_wrap"))
 def test_numbers_wrap_like_in_node(case: Case) -> None:
     writes = {20 * i: [write("a", str(i).encode())] for i in range(4)}

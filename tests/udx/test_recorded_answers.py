@@ -16,7 +16,7 @@ from holepunch.udx.packet import DATA, DESTROY, END, HEARTBEAT, MESSAGE, decode
 from tests.recorded import Case, recorded
 from tests.udx.pair import route
 from tests.udx.scripted import Scripted, packet
-from tests.udx.test_recorded import FILE, A, B, encode, written
+from tests.udx.test_recorded import FILE, A, B, encode, whole, written
 
 if TYPE_CHECKING:
     from holepunch.compact import Buffer
@@ -150,6 +150,18 @@ def test_a_window_reopened_unasked_is_used_at_once(case: Case) -> None:
     sent += [(0.2 + at, p.flags) for at, p in peer.wait(0.5)]
     sent += [(0.7, p.flags) for p in peer.feed(packet(0, 0, ack=1, window=5000))]
     assert_same_times(sent, times(case))
+
+
+@pytest.mark.parametrize("case", recorded(FILE, "keepalive"))
+def test_heartbeats_of_an_idle_node_are_answered_like_by_node(case: Case) -> None:
+    peer = Scripted(connected=False)
+    peer.stream.connect(route(77), B, peer.now)
+    heard = [p for p in case["packets"] if p["dir"] == "a->b"]
+    answers = [encode(answer).hex() for one in heard for answer in peer.feed(whole(one))]
+    said = [p["hex"] for p in case["packets"] if p["dir"] == "b->a"]
+    assert len(heard) == len(said) == 4
+    assert answers == said[:3], "the last one is what b said as it was destroyed, as a was"
+    assert peer.stream.closed
 
 
 @pytest.mark.parametrize("case", recorded(FILE, "early_data_firewall_accept"))

@@ -34,7 +34,7 @@ def test_a_batch_leaves_as_one_transmit_of_full_packets() -> None:
     pair.a.write(pattern(2_000_000))
     pair.run(until=lambda: pair.b.received_bytes == 2_000_000)
     stream = pair.a.stream
-    stream.write([bytes(stream.bulk_size)])
+    stream.write([bytes(stream.max_message * GRID_PACKETS)])
     stream.flush(pair.now)
     [transmit] = stream.transmits
     assert transmit.segment == 1472

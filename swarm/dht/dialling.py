@@ -168,7 +168,6 @@ class Dialling:
             self._on_path(self._connection)
 
     def _on_confirmed(self, connection: Connection) -> None:
-        self._handed_out = True
         self._end()
         logger.info(
             "dial.complete attempt=%s key=%s path=%s address=%s seconds=%.3f",

@@ -121,7 +121,7 @@ class Swarm:
         self._arrivals = Arrivals(max_peers)
         self._events = EventStreams()
         self._state = None if state is None else State(state)
-        self._waiters = Waiters("Swarm")
+        self._waiters = Waiters("Swarm", self.dht.turn)
         if isinstance(identity, str | os.PathLike):  # after all that may be refused: a file is made only for a swarm
             self.dht.default_key_pair = KeyPair.load_or_create(identity)
         self._key_pair = self.dht.default_key_pair
@@ -198,18 +198,8 @@ class Swarm:
     def _turn(self) -> Policy:
         """Before anything is asked of the policy: it is told the time."""
         policy = self._running()
-        self._waiters.check()
-        self.dht.turn()
+        self._waiters.turn()
         return policy
-
-    async def _flag(self, begin: Callable[[Callable[[bool], None]], None]) -> bool:
-        """Wait for a yes or no. What was begun goes on even when nobody waits for its end any more."""
-        self._turn()
-        return await self._waiters.ask(lambda done, _: begin(done))
-
-    async def _end(self, begin: Callable[[Callable[[], None]], None]) -> None:
-        """Likewise, for what merely ends."""
-        await self._flag(lambda done: begin(lambda: done(True)))
 
     async def suspend(self) -> None:
         """Leave the network for a while: unannounce, destroy every connection, close the sockets. Dial and accept
@@ -225,8 +215,8 @@ class Swarm:
             if not self._suspended:
                 self._suspended = True
                 try:
-                    await self._end(policy.suspend)
-                    await self._end(self._driver.stop_listening)
+                    await self._waiters.end(policy.suspend)
+                    await self._waiters.end(self._driver.stop_listening)
                 finally:
                     self._driver.stop_listening(lambda: None)  # when cancelled above; else it is done
                     await self.dht.suspend()
@@ -275,7 +265,7 @@ class Swarm:
         for what is no topic. Cancelled: it goes on, nobody is told."""
         parsed = Topic.parse(topic)
         policy = self._turn()
-        await self._end(lambda done: policy.leave(parsed, done))
+        await self._waiters.end(lambda done: policy.leave(parsed, done))
 
     async def listen(self) -> bool:
         """Accept connections to the own key until the end of the block, whatever topics there are, so that others may
@@ -338,7 +328,7 @@ class Swarm:
         return await self._flushed(policy.flush)
 
     async def _flushed(self, begin: Callable[[Callable[[bool], None]], None]) -> bool:
-        done = await self._flag(begin)
+        done = await self._waiters.answer(begin)
         if not self.dht.reachable:
             await self.dht.bootstrapped()
         if not done:

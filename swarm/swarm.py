@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
-    from holepunch.address import Address
     from holepunch.core import Random
     from holepunch.nursery import Background
     from holepunch.relay.choice import RelayPolicy
@@ -176,7 +175,7 @@ class Swarm:
         try:
             self.dht.turn()
             if self._state is not None:
-                self._nursery.start_soon(self._save, self._state, self.dht.heard_nodes())
+                self._nursery.start_soon(self._state.save, self.dht.heard_nodes())
             left, stopped = trio.Event(), trio.Event()
             policy.close(left.set)
             self._driver.stop_listening(stopped.set)
@@ -185,10 +184,6 @@ class Swarm:
             self._waiters.close()
             self._arrivals.close()
             self._events.close()
-
-    async def _save(self, state: State, nodes: Sequence[Address]) -> None:
-        with trio.CancelScope(shield=True):  # however soon the block ends: it takes as long as the disk does
-            await state.save(nodes)
 
     def _running(self) -> Policy:
         if self._policy is None:

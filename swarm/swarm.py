@@ -9,11 +9,11 @@ import logging
 import os
 import random
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Self, final
 
 import trio
 
-from holepunch.errors import ConnectError
 from holepunch.keys import KeyPair, PublicKey
 from swarm.arrivals import Arrivals
 from swarm.awaiting import Waiters
@@ -31,7 +31,7 @@ from swarm.state import State
 from swarm.topic import Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
     from holepunch.core import Random
@@ -125,9 +125,7 @@ class Swarm:
             self.dht.default_key_pair = KeyPair.load_or_create(identity)
         self._key_pair = self.dht.default_key_pair
         membership = Membership(self.public_key, secret, self._rng.randbytes(32))
-        self._driver = Driver(
-            self.dht, self._key_pair, self._ask, self._arrivals.put, self._events.emit, membership, self._state
-        )
+        self._driver = Driver(self.dht, self._key_pair, self._arrivals.put, self._events.emit, membership, self._state)
         self._policy: Policy | None = None
         self._resting = trio.Lock()
         self._suspended = False
@@ -153,12 +151,12 @@ class Swarm:
                 asks=self._allow is not None,
                 turn=self.dht.turn,
             )
-            self._driver.begin(self._policy)
+            allow = decide(self._allow, self._nursery, self.dht.turn) if self._allow is not None else None
+            self._driver.begin(self._policy, allow)
             self.dht.subscribe(self._driver.on_node_event)
             if self._state is not None:
                 self._nursery.start_soon(self._state.keep, self.dht.heard_nodes)
             stack.push_async_exit(self._say_goodbye)
-            self._decide = decide(self._allow, self._nursery, self.dht.turn) if self._allow is not None else None
             self._stack = stack.pop_all()
         return self
 
@@ -305,13 +303,7 @@ class Swarm:
                 raise ValueError("a swarm does not connect to its own public key")
             await self.dht.bootstrapped()
             self._turn()
-        return await self._waiters.ask(lambda done, fail: policy.connect(public_key, self._resolve(done, fail)))
-
-    def _resolve(
-        self, done: Callable[[Connection], None], fail: Callable[[BaseException], None]
-    ) -> Callable[[int | ConnectError], None]:
-        """From a link to its connection at once: by the time the caller runs, it may have closed again."""
-        return lambda link: fail(link) if isinstance(link, ConnectError) else done(self._driver.connection(link))
+        return await self._waiters.ask(partial(self._driver.connect, public_key))
 
     async def flush(self) -> bool:
         """Wait until every topic was refreshed and every peer known by then was tried once. It promises no connection.
@@ -391,10 +383,6 @@ class Swarm:
         """
         self._turn()
         return self._events.listen()
-
-    def _ask(self, answer: Callable[[bool | None], None], public_key: PublicKey, topics: Sequence[Topic]) -> None:
-        assert self._decide is not None
-        self._decide(answer, public_key, topics)
 
     def __repr__(self) -> str:
         return f"<Swarm {self.public_key.short}>"

@@ -7,21 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.contract import internet
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from swarm import Connection, Swarm
     from tests.contract import World
 
 pytestmark = pytest.mark.virtual_time
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with internet() as there:
-        yield there
 
 
 async def test_peers_that_came_and_went_while_nobody_looked_keep_nobody_out(world: World) -> None:

@@ -9,10 +9,9 @@ import trio
 
 from holepunch.secure.secretstream import EMPTY_FRAME, MAX_CONTROLS
 from swarm import DHT, KeyPair
-from tests.contract import internet
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from swarm import Connection
     from swarm.dht.dialling import Dialling
@@ -24,12 +23,6 @@ pytestmark = pytest.mark.virtual_time
 PAIR = KeyPair.from_seed(bytes(32))
 
 LISTEN = pytest.mark.parametrize("listen", [DHT.listen, DHT.relay])
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with internet() as there:
-        yield there
 
 
 async def announced(world: World) -> int:

@@ -9,21 +9,12 @@ import trio
 
 from holepunch.testing import NatBehaviour
 from swarm import DHT, KeyPair, Swarm, Topic
-from tests.contract import internet
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from swarm import PublicKey
     from tests.contract import World
 
 pytestmark = pytest.mark.virtual_time
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with internet() as there:
-        yield there
 
 
 async def test_leaving_the_block_unannounces(world: World) -> None:

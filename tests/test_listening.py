@@ -8,21 +8,12 @@ import pytest
 import trio
 
 from swarm import BootstrapError, ConnectError, KeyPair, PublicKey, Swarm
-from tests.contract import internet
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from swarm import Connection
     from tests.contract import World
 
 pytestmark = pytest.mark.virtual_time
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with internet() as there:
-        yield there
 
 
 async def reached(swarm: Swarm, other: Swarm) -> Connection:

@@ -9,21 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.contract import internet
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from swarm import Connection
     from tests.contract import World
 
 pytestmark = pytest.mark.virtual_time
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with internet() as there:
-        yield there
 
 
 async def test_serve_runs_a_handler_for_each_and_outlives_their_errors(world: World) -> None:

@@ -21,11 +21,8 @@ from swarm import (
     Swarm,
     Topic,
 )
-from tests.contract import internet
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from swarm import Connection
     from tests.contract import World
 
@@ -35,12 +32,6 @@ BIG = KeyPair.from_seed(bytes(32))
 SMALL = KeyPair.from_seed(b"\x01" * 32)
 if BIG.public_key < SMALL.public_key:
     BIG, SMALL = SMALL, BIG
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with internet() as there:
-        yield there
 
 
 async def first(swarm: Swarm) -> Connection:

@@ -1,16 +1,16 @@
-"""A secret stream over a UDX stream, from the first header to the end: opening, keeping alive, decrypting, closing.
+"""A secret stream over a UDX stream, from the first header to the end: opening, keeping alive, decrypting, and frames
+beside the application's.
 
 Owns no task; the one timer is an entry on the endpoint's schedule. Waits for nothing: `holepunch.stream` does.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-import trio
-
-from holepunch.core import STEP
+from holepunch.direction import Direction
 from holepunch.errors import DecodeError
+from holepunch.keepalive import KeepAlive
 from holepunch.path import Path
 from holepunch.path.following import Following
 from holepunch.secure.secretstream import EMPTY_FRAME, SecretStream
@@ -19,7 +19,6 @@ from holepunch.udx.stream import SEND_QUEUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
-    from types import TracebackType
 
     from holepunch.core import Entry, Random
     from holepunch.endpoint import Endpoint
@@ -28,68 +27,24 @@ if TYPE_CHECKING:
     from holepunch.secure.noise import Session
     from holepunch.udx.values import Route
 
-__all__ = ["CHUNK", "KEEP_ALIVE", "Direction", "SecureChannel"]
+__all__ = ["CHUNK", "SecureChannel"]
 
 CHUNK = 1 << 16
 """`send_all` cuts into frames of this size, and `receive_some` joins up to it."""
-KEEP_ALIVE = 5.0
-"""Seconds without an own write after which an empty frame is written (hyperdht's connection keep-alive). Between two
-peers of this implementation a frame of the peer's counts as well: the ACK for it keeps the NATs' mappings open, too. A
-program on Node may count on frames of this side (secret-stream's ``setTimeout``).
-
-Rounded down to multiples of `STEP`, so that many idle streams share one wake-up. Of two peers of this implementation
-one waits for two more, so that one frame serves both; which one, a bit of the handshake hash decides: a side with many
-streams has half of the work."""
 OPEN_TIMEOUT = 10.0
 """Seconds for the peer's header frame to arrive after a path was found."""
-CLOSE_TIMEOUT = 15.0
-"""Seconds for a closed stream to have its end acknowledged; UDX itself gives up after 13."""
-
-
-class Direction:
-    """One half of a stream: one task at a time, which may wait."""
-
-    __slots__ = ("_verb", "busy", "waiting")
-
-    def __init__(self, verb: str) -> None:
-        self._verb = verb
-        self.busy = False
-        self.waiting: trio.lowlevel.Task | None = None
-
-    def __enter__(self) -> None:
-        if self.busy:
-            raise trio.BusyResourceError(f"another task is {self._verb} on this stream")
-        self.busy = True
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.busy = False
-
-    async def wait(self) -> None:
-        self.waiting = trio.lowlevel.current_task()
-
-        def abort(_: object) -> trio.lowlevel.Abort:
-            self.waiting = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        await trio.lowlevel.wait_task_rescheduled(abort)
-
-    def wake(self) -> None:
-        task, self.waiting = self.waiting, None
-        if task is not None:
-            trio.lowlevel.reschedule(task)
 
 
 class SecureChannel:
-    """What the two halves of an `EncryptedStream` share."""
+    """An `EncryptedStream` as far as nobody awaits anything: what it is, and what it does by itself."""
 
     def __init__(
         self, endpoint: Endpoint, raw: RawStream, session: Session, rng: Random, *, yield_after: int = SEND_QUEUE
     ) -> None:
         self._endpoint = endpoint
         self._raw = raw
-        self._session = session
+        self.session = session
+        """What the handshake left behind."""
         self._secret = SecretStream(session, header_seed=rng.randbytes(24), counter=rng.randbytes(8))
         self._yield_after = yield_after
         self._since_yield = 0
@@ -101,12 +56,15 @@ class SecureChannel:
         self._rest: bytes = b""
         """The part of a frame that `receive_some` left."""
         self._decrypting = False
+        self._quiet = False
+        self._on_control: Callable[[bytes], None] | None = None
         self._closed = False
         self._eof_sent = False
         self._cause: BaseException | None = None
-        self._wrote_at = self._heard_at = self._path_since = endpoint.now()
+        self._path_since = endpoint.now()
         self._path = Path.to(raw.core.route[1], rtt=None, since=self._path_since) if raw.core.route else None
-        self._waits = session.initiator == bool(session.hash[0] & 1)
+        # which side waits, a bit of the hash decides: one with many streams has half of the work
+        self._alive = KeepAlive(self._path_since, waits=session.initiator == bool(session.hash[0] & 1))
         self._timer: Entry
         self.lan_hosts: Container[str] = ()
         """The peer's own hosts in its local networks, as far as it told."""
@@ -121,8 +79,12 @@ class SecureChannel:
         self.on_stall: Callable[[bool], None] | None = None
         """Called with True when nothing has got through for about 3 s, and with False when something does again."""
 
-    def start(self) -> None:
-        """Send the header; from here on the stream is alive. The raw stream is connected already."""
+    def start(self, *, quiet: bool = False) -> None:
+        """Send the header; from here on the stream is alive. The raw stream is connected already.
+
+        ``quiet``: say nothing at all, not even the header, until `break_silence`.
+        """
+        self._quiet = quiet
         self._raw.on_event = self._on_event
         self._raw.on_shutdown = self.destroy
         self._timer = self._endpoint.schedule.after(OPEN_TIMEOUT, self._never_opened)
@@ -132,28 +94,41 @@ class SecureChannel:
             return
         # before the header: the two sides may have taken different ways, and it comes from elsewhere then
         self.follow_peer()
-        self._send_header()
+        if not quiet:
+            self._raw.core.write([self._secret.header()])
         self._endpoint.touch(self._raw)
         self._try_open()
 
-    def _send_header(self) -> None:
-        self._raw.core.write([self._secret.header()])
+    def break_silence(self) -> None:
+        if self._quiet and not self.is_closed:
+            self._quiet = False
+            self._raw.core.write([self._secret.header()])
+            self._endpoint.touch(self._raw)
+
+    def knock(self) -> bool:
+        """Send a packet with nothing in it, for a peer that waits to see where this side's come from. False: it is not
+        needed any more, the peer was heard."""
+        if self.is_closed or self._raw.core.bytes_received:
+            return False
+        self._raw.core.send_message(b"")
+        self._endpoint.touch(self._raw)
+        return True
 
     # -- what it is --------------------------------------------------------------------------------------------------
 
     @property
     def remote_public_key(self) -> PublicKey:
-        return self._session.remote_public_key
+        return self.session.remote_public_key
 
     @property
     def is_initiator(self) -> bool:
         """Whether this side dialled."""
-        return self._session.initiator
+        return self.session.initiator
 
     @property
     def handshake_hash(self) -> bytes:
         """64 bytes that both ends of this connection, and nobody else, share: bind application proofs to it."""
-        return self._session.hash
+        return self.session.hash
 
     @property
     def opened(self) -> bool:
@@ -161,14 +136,15 @@ class SecureChannel:
         return self._secret.opened
 
     @property
-    def _closed_here(self) -> bool:
-        """Whether this side closed it, or the block that it belonged to was left: then nothing of it is left either."""
-        return self._closed or self._endpoint.over
-
-    @property
     def is_closed(self) -> bool:
         """Whether the stream is over, whoever ended it."""
         return self._closed or self._raw.core.closed
+
+    @property
+    def is_over(self) -> bool:
+        """Whether this side closed it, or it ended and everything that came before has been received."""
+        unread = self._rest or not self._nothing_there
+        return self._closed or self._cause is not None or (self.is_closed and not unread)
 
     @property
     def path(self) -> Path:
@@ -197,10 +173,11 @@ class SecureChannel:
 
     @property
     def message_bytes(self) -> tuple[int, int]:
-        """Encrypted bytes of frames received and sent, headers not counted (for the rule on duplicate connections)."""
-        core = self._raw.core
-        header = len(self._secret.header())
-        return max(0, core.bytes_received - header), max(0, core.bytes_sent - header)
+        """Encrypted bytes of the application's frames received and sent (for the rule on duplicate connections)."""
+        core, secret = self._raw.core, self._secret
+        header = len(secret.header())
+        received = core.bytes_received - header - secret.control_bytes_received
+        return max(0, received), max(0, core.bytes_sent - header - secret.control_bytes_sent)
 
     def __repr__(self) -> str:
         state = "closed" if self.is_closed else "open" if self.opened else "opening"
@@ -219,6 +196,7 @@ class SecureChannel:
             self._decrypting = False
         if self.on_decrypted is not None:
             self.on_decrypted()
+        self._hand_over()
         return frame
 
     @property
@@ -243,6 +221,42 @@ class SecureChannel:
         except DecodeError as error:
             self.destroy(error)
             return None
+
+    # -- control frames ----------------------------------------------------------------------------------------------
+    # A Node peer would take them for data: they are agreed on in the handshake (`punch.messages.Greeting`), or never
+    # sent. They are told apart by the tag that libsodium's secretstream gives each frame, which costs no byte.
+
+    def agree_on_controls(self) -> None:
+        """Before `start`: the peer has said that it tells control frames from the application's."""
+        self._secret.controls = []
+
+    @property
+    def controls_agreed(self) -> bool:
+        return self._secret.controls is not None
+
+    @property
+    def may_send_controls(self) -> bool:
+        """Whether they are agreed on, and the own direction is open."""
+        return self.controls_agreed and not (self._eof_sent or self.is_closed)
+
+    def send_control(self, data: bytes) -> bool:
+        """Send a frame that is not the application's. False: it may not, or there is no room now."""
+        if not self.may_send_controls or self._raw.core.writable <= 0:
+            return False
+        self._raw.core.write(self._secret.encrypt_control(data))
+        self._alive.wrote_at = self._endpoint.schedule.now
+        self._endpoint.touch(self._raw)
+        return True
+
+    def on_controls(self, listener: Callable[[bytes], None]) -> None:
+        """Call ``listener`` with each control frame, those that came already first."""
+        self._on_control = listener
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        controls = self._secret.controls
+        while controls and self._on_control is not None:
+            self._on_control(controls.pop(0))
 
     # -- encrypting --------------------------------------------------------------------------------------------------
 
@@ -274,51 +288,24 @@ class SecureChannel:
         """Why the stream ended, when not in order."""
         return self._cause or self._raw.core.error
 
-    def _close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        self._timer.cancel()
-        core = self._raw.core
-        if not core.closed:
-            core.close_read()
-            self._timer = self._endpoint.schedule.after(CLOSE_TIMEOUT, self.destroy)
-            self._end()
-        self._wake()
-        self._tell_closed()
-
-    def _end(self) -> None:
-        if not self._eof_sent:
-            self._eof_sent = True
-            self._seal()
-            self._raw.core.write_end()
-            self._raw.ending = True
-        self._endpoint.touch(self._raw)
-
     def _wake(self) -> None:
         self._sending.wake()
         self._receiving.wake()
         self._datagrams.wake()
-
-    def _raise_if_broken(self) -> None:
-        if self._cause is not None or self._raw.core.closed:
-            self._raise_broken()
-
-    def _raise_broken(self) -> NoReturn:
-        cause = self.cause
-        raise trio.BrokenResourceError(str(cause) if cause is not None else "the stream is over") from cause
 
     # -- what the endpoint reports -----------------------------------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:
         match event:
             case Event.READABLE:
-                self._heard_at = self._endpoint.schedule.now
+                self._alive.heard_at = self._endpoint.schedule.now
                 if not self._secret.opened:
                     self._try_open()
                 elif self._is_keep_alive():
                     self._next_frame()
                     return
+                elif self.controls_agreed and self._is_unread():
+                    self._rest = self._next_frame() or b""
                 self._receiving.wake()
             case Event.ENDED:
                 self._receiving.wake()
@@ -341,6 +328,10 @@ class SecureChannel:
         """What has arrived can only be an empty frame, which is nothing to wake anybody for."""
         return self._raw.core.readable == EMPTY_FRAME and not self._secret.buffered
 
+    def _is_unread(self) -> bool:
+        """Nobody receives: control frames are seen nevertheless, up to the first frame of the application's."""
+        return not (self._rest or self._receiving.busy or self._secret.buffered > CHUNK)
+
     def _tell_closed(self) -> None:
         tell, self.on_close = self.on_close, None
         if tell is not None:
@@ -353,7 +344,7 @@ class SecureChannel:
             self._rest = frame
         if self._secret.opened:
             self._timer.cancel()
-            self._timer = self._endpoint.schedule.at(self._keep_alive_at(), self._keep_alive)
+            self._timer = self._endpoint.schedule.at(self._alive.due(self.controls_agreed), self._keep_alive)
             if self.on_open is not None:
                 self.on_open()
 
@@ -374,20 +365,16 @@ class SecureChannel:
     def _keep_alive(self) -> None:
         if self._eof_sent or self.is_closed:
             return
-        if self._endpoint.schedule.now >= self._keep_alive_at():
+        if self._endpoint.schedule.now >= self._alive.due(self.controls_agreed):
             self.ping()
         # the same expression as in the comparison: another could round to a time that never comes
-        self._timer = self._endpoint.schedule.at(self._keep_alive_at(), self._keep_alive)
-
-    def _keep_alive_at(self) -> float:
-        at = self._wrote_at + KEEP_ALIVE
-        if self._secret.controls is not None:
-            at = max(self._wrote_at, self._heard_at) + KEEP_ALIVE + self._waits * 2 * STEP
-        return at // STEP * STEP
+        self._timer = self._endpoint.schedule.at(self._alive.due(self.controls_agreed), self._keep_alive)
 
     def ping(self) -> None:
         """Write an empty frame: a peer that is gone is noticed within UDX's 13 s."""
-        if not self._eof_sent and not self.is_closed:
+        if self._eof_sent or self.is_closed:
+            return
+        self._alive.wrote_at = self._endpoint.schedule.now
+        if not self._quiet:
             self._raw.core.write(self._secret.encrypt(b""))
-            self._wrote_at = self._endpoint.schedule.now
             self._endpoint.touch(self._raw)

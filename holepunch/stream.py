@@ -6,7 +6,7 @@ It owns no task and no timer. It knows no DHT and no topic.
 from __future__ import annotations
 
 from operator import index
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
@@ -23,6 +23,8 @@ MAX_FRAME = 0xFFFFFF - 17
 """Bytes of the largest frame: a 24-bit length, less tag byte and MAC."""
 MAX_DATAGRAM = 1152 - 24
 """Bytes of the largest unordered message: what fits a packet at base MTU, less counter and MAC."""
+CLOSE_TIMEOUT = 15.0
+"""Seconds for a closed stream to have its end acknowledged; UDX itself gives up after 13."""
 
 
 class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
@@ -65,7 +67,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
     def _write_at_once(self, data: Buffer) -> None:
         endpoint = self._endpoint
         self._raw.core.write(self._secret.encrypt(data))
-        self._wrote_at = endpoint.schedule.now
+        self._alive.wrote_at = endpoint.schedule.now
         endpoint.touch(self._raw)
 
     def _join(self, data: Buffer) -> None:
@@ -74,7 +76,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         self._unsealed += data
         if len(self._unsealed) > CHUNK - SMALL:
             self._seal()
-        self._wrote_at = self._endpoint.schedule.now
+        self._alive.wrote_at = self._endpoint.schedule.now
         self._endpoint.touch_soon(self._raw, self._seal)
 
     async def send_frame(self, data: bytes | bytearray | memoryview) -> None:
@@ -140,7 +142,7 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         idle = core.idle
         self._seal()
         core.write(self._secret.encrypt(data))
-        self._wrote_at = self._endpoint.schedule.now
+        self._alive.wrote_at = self._endpoint.schedule.now
         # at once when nothing is under way, for the round trip, or when the queue is full; else with what follows:
         # the fewer times it is cut into packets, the fewer short batches
         if idle or core.writable <= 0:
@@ -267,6 +269,40 @@ class EncryptedStream(SecureChannel, trio.abc.HalfCloseableStream):
         except trio.Cancelled:
             self.destroy()
             raise
+
+    def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._timer.cancel()
+        core = self._raw.core
+        if not core.closed:
+            core.close_read()
+            self._timer = self._endpoint.schedule.after(CLOSE_TIMEOUT, self.destroy)
+            self._end()
+        self._wake()
+        self._tell_closed()
+
+    def _end(self) -> None:
+        if not self._eof_sent:
+            self._eof_sent = True
+            self._seal()
+            self._raw.core.write_end()
+            self._raw.ending = True
+        self._endpoint.touch(self._raw)
+
+    @property
+    def _closed_here(self) -> bool:
+        """Whether this side closed it, or the block that it belonged to was left: then nothing of it is left either."""
+        return self._closed or self._endpoint.over
+
+    def _raise_if_broken(self) -> None:
+        if self._cause is not None or self._raw.core.closed:
+            self._raise_broken()
+
+    def _raise_broken(self) -> NoReturn:
+        cause = self.cause
+        raise trio.BrokenResourceError(str(cause) if cause is not None else "the stream is over") from cause
 
 
 def _contiguous(data: memoryview) -> bytes | memoryview:

@@ -6,6 +6,7 @@ Whatever is awaited through one `Waiters` ends with it: nobody waits for ever on
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import trio
@@ -50,9 +51,10 @@ class Outcome(Generic[T]):
 class Waiters:
     """Everything that waits for the cores of one block."""
 
-    def __init__(self, what: str) -> None:
-        """``what``: the name of the class whose block it is."""
+    def __init__(self, what: str, tell_time: Callable[[], object]) -> None:
+        """``what``: the name of the class whose block it is. ``tell_time``: to its cores, which have no clock."""
         self._what = what
+        self._tell_time = tell_time
         self._open: set[Outcome[Any]] = set()
         self.begun = False
         self.closed = False
@@ -79,12 +81,17 @@ class Waiters:
         if self.closed:
             raise self._closed()
 
+    def turn(self) -> None:
+        """Before anything is asked of a core from outside: `check`, and tell the time."""
+        self.check()
+        self._tell_time()
+
     async def ask(self, begin: Callable[[Callable[[T], None], Callable[[BaseException], None]], Cancel | None]) -> T:
         """Begin something and wait for its answer. Cancelled: it is cancelled too.
 
         ``begin`` gets what to call with the answer, and what to call with an error instead. What it raises comes out.
         """
-        self.check()
+        self.turn()
         outcome: Outcome[T] = Outcome()
         cancel: Cancel | None = None
         try:
@@ -97,6 +104,18 @@ class Waiters:
             raise
         finally:
             self._open.discard(outcome)
+
+    async def answer(self, begin: Callable[[Callable[[T], None]], Cancel | None]) -> T:
+        """`ask` for what never fails. Without a `Cancel` it goes on even when nobody waits for it any more."""
+        return await self.ask(lambda done, _: begin(done))
+
+    async def end(self, begin: Callable[[Callable[[], None]], None]) -> None:
+        """Likewise, for what merely ends."""
+
+        def begun(done: Callable[[None], None]) -> None:
+            begin(partial(done, None))
+
+        await self.answer(begun)
 
     def close(self) -> None:
         """End every wait with ``trio.ClosedResourceError``, those to come too."""
@@ -126,7 +145,7 @@ class Replies(Generic[T]):
 
     async def __anext__(self) -> T:
         if self._cancel is None and not self._ended:
-            self._waiters.check()
+            self._waiters.turn()
             self._cancel = self._begin(self._on_reply, self._on_end)
         if self._queue or self._ended:
             await trio.lowlevel.checkpoint()

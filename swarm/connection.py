@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from holepunch.controls import ControlledStream
+from holepunch.stream import EncryptedStream
 from swarm.messages import MessageChannel
 
 if TYPE_CHECKING:
@@ -14,19 +14,13 @@ __all__ = ["Connection"]
 
 
 @final
-class Connection(ControlledStream):
+class Connection(EncryptedStream):
     """One connection to one peer; made by `Swarm` and `DHT` only."""
 
     topics: tuple[Topic, ...] = ()
     """The topics that this side joined and is known to share with the peer. It changes as either joins and leaves."""
     tags: frozenset[bytes] = frozenset()
     """What the peer has shown of its own topics: see `swarm.membership`."""
-
-    @property
-    def is_over(self) -> bool:
-        """Whether this side closed it, or it ended and everything that came before has been received."""
-        unread = self._rest or self._raw.core.readable or self._secret.buffered
-        return self._closed or self._cause is not None or (self.is_closed and not unread)
 
     def messages(self) -> MessageChannel:
         """The same connection as a channel of Python objects in msgpack, one frame each."""

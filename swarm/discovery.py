@@ -65,7 +65,7 @@ class Discovery:
 
         Leaving again does nothing. Cancelled: it goes on, nobody is told.
         """
-        await self._swarm._end(self._session.leave)
+        await self._swarm._waiters.end(self._session.leave)
 
     async def __aenter__(self) -> Self:
         return self

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from holepunch.address import Address
     from holepunch.core import Entry
     from holepunch.keys import KeyPair
+    from holepunch.signaller import Cancel
     from swarm.connection import Connection
     from swarm.dht.dht import DHT
     from swarm.dht.dialling import Dialling
@@ -78,7 +79,6 @@ class Driver:
         self,
         dht: DHT,
         key_pair: KeyPair,
-        ask: Ask,
         deliver: Deliver,
         emit: Callable[[Event], None],
         membership: Membership,
@@ -87,7 +87,7 @@ class Driver:
         """``state``: what earlier runs left, and this one is to leave."""
         self._dht = dht
         self._key_pair = key_pair
-        self._ask = ask
+        self._allow: Ask | None = None
         self._deliver = deliver
         self._emit = emit
         self._state = state
@@ -123,9 +123,10 @@ class Driver:
     def connections(self) -> list[Connection]:
         return [connection for connection in self._connections.values() if not connection.is_closed]
 
-    def begin(self, policy: Policy) -> None:
-        """The swarm runs: from now on effects are asked for."""
+    def begin(self, policy: Policy, allow: Ask | None) -> None:
+        """The swarm runs: from now on effects are asked for. ``allow``: whom to ask about peers, if anybody."""
         self.policy = policy
+        self._allow = allow
         self._sharing = Sharing(self._membership, self._dht.schedule, policy, self._connections)
 
     def _topics_for(self, public_key: PublicKey) -> Sequence[Topic]:
@@ -134,8 +135,18 @@ class Driver:
         known = peer.topics if peer is not None else ()
         return list(dict.fromkeys((*known, *reversed(self.policy.topics))))
 
-    def connection(self, link: int) -> Connection:
-        return self._connections[link]
+    def connect(
+        self, public_key: PublicKey, done: Callable[[Connection], None], fail: Callable[[BaseException], None]
+    ) -> Cancel:
+        """`Policy.connect`, from a link to its connection at once: by the time the caller runs, it may have closed."""
+
+        def on_result(link: int | ConnectError) -> None:
+            if isinstance(link, ConnectError):
+                fail(link)
+            else:
+                done(self._connections[link])
+
+        return self.policy.connect(public_key, on_result)
 
     def dial(self, link: int, public_key: PublicKey, relay_addresses: Sequence[Address]) -> None:
         self._dials[link] = self._dht.dial(
@@ -211,7 +222,8 @@ class Driver:
             self._dht.schedule.after(0, connection.destroy)  # an effect never calls back into the policy
 
     def ask(self, question: int, public_key: PublicKey, topics: Sequence[Topic]) -> None:
-        self._ask(partial(self.policy.answer, question), public_key, topics)
+        assert self._allow is not None  # else the policy does not ask
+        self._allow(partial(self.policy.answer, question), public_key, topics)
 
     def refused(self, public_key: PublicKey, obstacle: str) -> None:
         # that somebody was banned is said when it happens; how often it knocks since is its own choice

@@ -61,8 +61,7 @@ class Proving:
             connection.start()
             self._prove()
         else:
-            connection.keep_quiet()
-            connection.start()
+            connection.start(quiet=True)
             self._knock()
 
     def _knock(self) -> None:

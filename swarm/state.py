@@ -109,9 +109,13 @@ class State:
             await trio.sleep(PAUSE)
 
     async def save(self, nodes: Sequence[Address]) -> None:
-        """Write everything, as far as it changed. What cannot be written is logged, once, and costs nothing else."""
-        await self._write(NODES_FILE, encode_nodes(merge_nodes(nodes, self._earlier_nodes)))
-        await self._write(PEERS_FILE, self._peers.encode())
+        """Write everything, as far as it changed. What cannot be written is logged, once, and costs nothing else.
+
+        Cancelled: it is done all the same, and takes as long as the disk does.
+        """
+        with trio.CancelScope(shield=True):
+            await self._write(NODES_FILE, encode_nodes(merge_nodes(nodes, self._earlier_nodes)))
+            await self._write(PEERS_FILE, self._peers.encode())
 
     async def _write(self, name: str, data: bytes) -> None:
         async with self._writing:

@@ -9,11 +9,11 @@ import logging
 import os
 import random
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Self, final
 
 import trio
 
-from holepunch.errors import ConnectError
 from holepunch.keys import KeyPair, PublicKey
 from swarm.arrivals import Arrivals
 from swarm.awaiting import Waiters
@@ -31,10 +31,9 @@ from swarm.state import State
 from swarm.topic import Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
-    from holepunch.address import Address
     from holepunch.core import Random
     from holepunch.nursery import Background
     from holepunch.relay.choice import RelayPolicy
@@ -121,14 +120,12 @@ class Swarm:
         self._arrivals = Arrivals(max_peers)
         self._events = EventStreams()
         self._state = None if state is None else State(state)
-        self._waiters = Waiters("Swarm")
+        self._waiters = Waiters("Swarm", self.dht.turn)
         if isinstance(identity, str | os.PathLike):  # after all that may be refused: a file is made only for a swarm
             self.dht.default_key_pair = KeyPair.load_or_create(identity)
         self._key_pair = self.dht.default_key_pair
         membership = Membership(self.public_key, secret, self._rng.randbytes(32))
-        self._driver = Driver(
-            self.dht, self._key_pair, self._ask, self._arrivals.put, self._events.emit, membership, self._state
-        )
+        self._driver = Driver(self.dht, self._key_pair, self._arrivals.put, self._events.emit, membership, self._state)
         self._policy: Policy | None = None
         self._resting = trio.Lock()
         self._suspended = False
@@ -154,12 +151,12 @@ class Swarm:
                 asks=self._allow is not None,
                 turn=self.dht.turn,
             )
-            self._driver.begin(self._policy)
+            allow = decide(self._allow, self._nursery, self.dht.turn) if self._allow is not None else None
+            self._driver.begin(self._policy, allow)
             self.dht.subscribe(self._driver.on_node_event)
             if self._state is not None:
                 self._nursery.start_soon(self._state.keep, self.dht.heard_nodes)
             stack.push_async_exit(self._say_goodbye)
-            self._decide = decide(self._allow, self._nursery, self.dht.turn) if self._allow is not None else None
             self._stack = stack.pop_all()
         return self
 
@@ -176,7 +173,7 @@ class Swarm:
         try:
             self.dht.turn()
             if self._state is not None:
-                self._nursery.start_soon(self._save, self._state, self.dht.heard_nodes())
+                self._nursery.start_soon(self._state.save, self.dht.heard_nodes())
             left, stopped = trio.Event(), trio.Event()
             policy.close(left.set)
             self._driver.stop_listening(stopped.set)
@@ -186,10 +183,6 @@ class Swarm:
             self._arrivals.close()
             self._events.close()
 
-    async def _save(self, state: State, nodes: Sequence[Address]) -> None:
-        with trio.CancelScope(shield=True):  # however soon the block ends: it takes as long as the disk does
-            await state.save(nodes)
-
     def _running(self) -> Policy:
         if self._policy is None:
             raise RuntimeError("a Swarm is used inside its block: `async with Swarm() as swarm:`")
@@ -198,18 +191,8 @@ class Swarm:
     def _turn(self) -> Policy:
         """Before anything is asked of the policy: it is told the time."""
         policy = self._running()
-        self._waiters.check()
-        self.dht.turn()
+        self._waiters.turn()
         return policy
-
-    async def _flag(self, begin: Callable[[Callable[[bool], None]], None]) -> bool:
-        """Wait for a yes or no. What was begun goes on even when nobody waits for its end any more."""
-        self._turn()
-        return await self._waiters.ask(lambda done, _: begin(done))
-
-    async def _end(self, begin: Callable[[Callable[[], None]], None]) -> None:
-        """Likewise, for what merely ends."""
-        await self._flag(lambda done: begin(lambda: done(True)))
 
     async def suspend(self) -> None:
         """Leave the network for a while: unannounce, destroy every connection, close the sockets. Dial and accept
@@ -225,8 +208,8 @@ class Swarm:
             if not self._suspended:
                 self._suspended = True
                 try:
-                    await self._end(policy.suspend)
-                    await self._end(self._driver.stop_listening)
+                    await self._waiters.end(policy.suspend)
+                    await self._waiters.end(self._driver.stop_listening)
                 finally:
                     self._driver.stop_listening(lambda: None)  # when cancelled above; else it is done
                     await self.dht.suspend()
@@ -275,7 +258,7 @@ class Swarm:
         for what is no topic. Cancelled: it goes on, nobody is told."""
         parsed = Topic.parse(topic)
         policy = self._turn()
-        await self._end(lambda done: policy.leave(parsed, done))
+        await self._waiters.end(lambda done: policy.leave(parsed, done))
 
     async def listen(self) -> bool:
         """Accept connections to the own key until the end of the block, whatever topics there are, so that others may
@@ -320,13 +303,7 @@ class Swarm:
                 raise ValueError("a swarm does not connect to its own public key")
             await self.dht.bootstrapped()
             self._turn()
-        return await self._waiters.ask(lambda done, fail: policy.connect(public_key, self._resolve(done, fail)))
-
-    def _resolve(
-        self, done: Callable[[Connection], None], fail: Callable[[BaseException], None]
-    ) -> Callable[[int | ConnectError], None]:
-        """From a link to its connection at once: by the time the caller runs, it may have closed again."""
-        return lambda link: fail(link) if isinstance(link, ConnectError) else done(self._driver.connection(link))
+        return await self._waiters.ask(partial(self._driver.connect, public_key))
 
     async def flush(self) -> bool:
         """Wait until every topic was refreshed and every peer known by then was tried once. It promises no connection.
@@ -338,7 +315,7 @@ class Swarm:
         return await self._flushed(policy.flush)
 
     async def _flushed(self, begin: Callable[[Callable[[bool], None]], None]) -> bool:
-        done = await self._flag(begin)
+        done = await self._waiters.answer(begin)
         if not self.dht.reachable:
             await self.dht.bootstrapped()
         if not done:
@@ -406,10 +383,6 @@ class Swarm:
         """
         self._turn()
         return self._events.listen()
-
-    def _ask(self, answer: Callable[[bool | None], None], public_key: PublicKey, topics: Sequence[Topic]) -> None:
-        assert self._decide is not None
-        self._decide(answer, public_key, topics)
 
     def __repr__(self) -> str:
         return f"<Swarm {self.public_key.short}>"

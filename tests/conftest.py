@@ -18,10 +18,13 @@ import pytest
 import trio
 from hypothesis import HealthCheck, settings
 
+from tests.contract import internet
 from tests.tools import need, virtual_time
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from tests.contract import World
 
 # how fast a machine is, and what else it does, is no property of the code
 settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -128,6 +131,16 @@ def contained_bugs() -> Iterator[list[BaseException]]:
     logger.removeHandler(collected)
     if collected.bugs:
         raise BaseExceptionGroup("bugs that ended a stream or lost a datagram", collected.bugs)
+
+
+# -- a virtual internet ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """Where most tests of swarms and nodes take place; some rooms have one of their own."""
+    async with internet() as there:
+        yield there
 
 
 # -- private networks ------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the tests of the public contract share: a DHT on a virtual network, and the swarms and nodes on it."""
+"""What the tests of the public face share: a DHT on a virtual network, and the swarms and nodes on it."""
 
 from __future__ import annotations
 

@@ -7,36 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from holepunch.testing import VirtualNetwork
-from swarm import DHT, Swarm
-from swarm.testing import Testnet
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from swarm import Connection
+    from swarm import Connection, Swarm
+    from tests.contract import World
 
 pytestmark = pytest.mark.virtual_time
-
-
-class World:
-    def __init__(self, network: VirtualNetwork, net: Testnet) -> None:
-        self._network = network
-        self._bootstrap = net.bootstrap
-
-    def swarm(self, max_peers: int = 64) -> Swarm:
-        return Swarm(bootstrap=self._bootstrap, network=self._network.host(), max_peers=max_peers)
-
-    def dht(self) -> DHT:
-        return DHT(bootstrap=self._bootstrap, network=self._network.host())
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with VirtualNetwork() as network:
-        host = network.host("192.88.99.1")
-        async with Testnet(3, host="192.88.99.1", network=host) as net:
-            yield World(network, net)
 
 
 async def test_peers_that_came_and_went_while_nobody_looked_keep_nobody_out(world: World) -> None:

@@ -49,6 +49,15 @@ async def announced(dht: DHT) -> set[bytes]:
     return {peer.public_key async for reply in dht.lookup(ROOM) for peer in reply.peers}
 
 
+async def test_search_after_a_rest_waits_its_time_for_the_answers(dht: DHT) -> None:
+    for pause in range(30):
+        await trio.sleep(1 + pause / 7)  # however long ago a datagram or a timer last told the cores the time
+        before = dht.stats()
+        assert [reply async for reply in dht.find_node(ROOM)]
+        after = dht.stats()
+        assert (after.timeouts_total, dht.node.node.rpc.retries) == (before.timeouts_total, 0)
+
+
 async def test_bump_is_told_to_who_looks_up(dht: DHT) -> None:
     bump = int(time.time() * 1000)
     await dht.announce(ROOM, ALICE, bump=bump)

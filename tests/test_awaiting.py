@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def begun() -> Waiters:
-    waiters = Waiters("test")
+    waiters = Waiters("test", lambda: None)
     waiters.begin()
     return waiters
 

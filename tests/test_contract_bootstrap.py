@@ -10,7 +10,7 @@ import trio
 
 from holepunch.testing import VirtualNetwork
 from swarm import DHT, BootstrapError, Swarm
-from tests.contract import NOBODY
+from tests.contract import NOBODY, internet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,3 +70,12 @@ async def test_another_network_is_tried_at_once() -> None:
         dht.node.node.network_changed()
         await trio.sleep(6)
         assert len(asked) >= 2
+
+
+async def test_the_first_node_of_a_network_is_part_of_it_and_a_swarm_that_is_alone_says_so() -> None:
+    async with internet() as world, world.swarm(bootstrap=[]) as swarm:
+        await swarm.dht.bootstrapped()
+        discovery = swarm.join("nobody else")
+        for wait in (discovery.flushed, swarm.flush):
+            with pytest.raises(BootstrapError, match="none were given"):
+                await wait()

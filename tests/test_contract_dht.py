@@ -8,23 +8,14 @@ import pytest
 import trio
 
 from swarm import Connection, KeyPair
-from tests.contract import internet
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from tests.contract import World
 
 pytestmark = pytest.mark.virtual_time
 
 TARGET = bytes(range(32))
 PAIR = KeyPair.from_seed(b"\x01" * 32)
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with internet() as there:
-        yield there
 
 
 async def test_what_is_announced_is_found_until_it_is_unannounced(world: World) -> None:

@@ -1,15 +1,13 @@
-"""A block from before its beginning to after its end: what may be used when, and how long leaving takes."""
+"""A block from before its beginning to after its end: what may be used when. How it is left is in `test_leaving`."""
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
-from holepunch.testing import NatBehaviour
-from swarm import DHT, BootstrapError, KeyPair, Swarm
+from swarm import DHT, KeyPair, Swarm
 from swarm.testing import Testnet
 from tests.contract import NOBODY, internet
 
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from swarm import Connection
-    from tests.contract import World
 
 pytestmark = pytest.mark.virtual_time
 
@@ -26,9 +23,6 @@ PAIR = KeyPair.from_seed(b"\x01" * 32)
 
 async def use(connection: Connection) -> None:
     await connection.send_all(b"x")
-
-
-# -- before and after -------------------------------------------------------------------------------------------------
 
 
 async def of_dht(name: str, dht: DHT) -> None:
@@ -260,177 +254,3 @@ async def test_address_of_a_testnet_is_known_from_its_block_on() -> None:
     with pytest.raises(RuntimeError, match="entered once"):
         async with net:
             pass
-
-
-# -- leaving ----------------------------------------------------------------------------------------------------------
-
-
-class Doomed:
-    """A swarm that has something to take back and something to deliver, and a network that vanishes."""
-
-    def __init__(self, world: World) -> None:
-        self.box = world.network.nat(kind="home")
-        host = self.box.host()
-        self.swarm = Swarm(bootstrap=world.net.bootstrap, network=host)
-        self.dht = DHT(bootstrap=world.net.bootstrap, network=host)
-        self._sink = world.dht()
-
-    async def send_what_cannot_arrive(self, dht: DHT) -> None:
-        async with self._sink as sink:
-            listener = await sink.listen()
-            await dht.listen(KeyPair.generate())
-            connection = await dht.connect(listener.public_key)
-            self.box.translation.behaviour = NatBehaviour(udp=False)
-            await connection.send_all(bytes(10_000))
-            await connection.aclose()
-
-
-@pytest.mark.parametrize(("error", "seconds"), [(None, 2.0), (ZeroDivisionError(), 1.0)])
-async def test_leaving_a_swarm_whose_network_is_gone_takes_no_longer_than_promised(
-    error: Exception | None, seconds: float
-) -> None:
-    async with internet() as world:
-        doomed = Doomed(world)
-        with pytest.raises(type(error)) if error is not None else trio.CancelScope():
-            async with doomed.swarm as swarm:
-                swarm.join("a topic")
-                await swarm.flush()
-                await doomed.send_what_cannot_arrive(swarm.dht)
-                began = trio.current_time()
-                if error is not None:
-                    raise error
-        assert trio.current_time() - began == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize(("error", "seconds"), [(None, 2.0), (ZeroDivisionError(), 1.0)])
-async def test_leaving_a_node_whose_network_is_gone_takes_no_longer_than_promised(
-    error: Exception | None, seconds: float
-) -> None:
-    async with internet() as world:
-        doomed = Doomed(world)
-        with pytest.raises(type(error)) if error is not None else trio.CancelScope():
-            async with doomed.dht as dht:
-                await doomed.send_what_cannot_arrive(dht)
-                began = trio.current_time()
-                if error is not None:
-                    raise error
-        assert trio.current_time() - began == pytest.approx(seconds)
-
-
-async def test_unannouncing_where_nobody_answers_takes_a_second() -> None:
-    async with internet() as world:
-        doomed = Doomed(world)
-        async with doomed.swarm as swarm:
-            for topic in "abc":
-                swarm.join(topic)
-            await swarm.flush()
-            await swarm.dht.listen(KeyPair.generate())
-            doomed.box.translation.behaviour = NatBehaviour(udp=False)
-            began = trio.current_time()
-        assert trio.current_time() - began == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize("end", ["aclose", "send_eof"])
-async def test_leaving_the_block_of_a_node_delivers_what_was_ended(end: str) -> None:
-    async with internet() as world, world.dht() as server:
-        listener = await server.listen()
-        async with world.dht() as client:
-            connection = await client.connect(listener.public_key)
-            await connection.send_all(bytes(500_000))
-            await getattr(connection, end)()
-        received = 0
-        async for data in await anext(listener):
-            received += len(data)
-        assert received == 500_000
-
-
-async def test_interrupt_during_the_goodbye_leaves_as_itself_and_everything_ends(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    async def block(one: DHT | Swarm, dht: DHT) -> None:
-        async with one:
-            await dht.bootstrapped()
-            monkeypatch.setattr(dht._endpoint, "settled", interrupted)
-
-    async with internet() as world:
-        for one in (world.dht(), world.swarm()):
-            dht = one if isinstance(one, DHT) else one.dht
-            with pytest.raises(KeyboardInterrupt):
-                await block(one, dht)
-            with pytest.raises(trio.ClosedResourceError):
-                await dht.bootstrapped()
-
-
-# -- alone ------------------------------------------------------------------------------------------------------------
-
-
-async def test_the_first_node_of_a_network_is_part_of_it_and_a_swarm_that_is_alone_says_so() -> None:
-    async with internet() as world, world.swarm(bootstrap=[]) as swarm:
-        await swarm.dht.bootstrapped()
-        discovery = swarm.join("nobody else")
-        for wait in (discovery.flushed, swarm.flush):
-            with pytest.raises(BootstrapError, match="none were given"):
-                await wait()
-
-
-# -- serve ------------------------------------------------------------------------------------------------------------
-
-
-async def takes_none() -> None:
-    pass
-
-
-async def generates(connection: Connection) -> Any:
-    yield connection
-
-
-@pytest.mark.parametrize("handler", [5, None, "handler", takes_none, generates, lambda: None])
-async def test_serve_refuses_what_can_be_no_handler_at_once(handler: Any) -> None:
-    async with internet() as world, world.swarm() as swarm:
-        with pytest.raises(TypeError, match="a handler is an async function of one connection"), trio.fail_after(1):
-            await swarm.serve(handler)
-
-
-async def test_handler_that_is_not_async_ends_serve() -> None:
-    async with internet() as world, world.swarm() as server, world.swarm() as client:
-        server.join("x", client=False)
-        await server.flush()
-        await client.connect(server.public_key)
-        plain: Any = lambda connection: None  # noqa: E731
-        with pytest.raises(TypeError, match="returned None"), trio.fail_after(1):
-            await server.serve(plain)
-
-
-async def test_handler_may_be_a_function_that_returns_what_is_awaited() -> None:
-    async with internet() as world, world.swarm() as server, world.swarm() as client, trio.open_nursery() as nursery:
-        server.join("x", client=False)
-        await server.flush()
-        nursery.start_soon(server.serve, lambda connection: connection.send_all(b"hello"))
-        connection = await client.connect(server.public_key)
-        assert await connection.receive_some() == b"hello"
-        nursery.cancel_scope.cancel()
-
-
-async def test_connection_that_was_lost_in_a_task_of_its_handler_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
-    async def handler(connection: Connection) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(connection.receive_some)
-            nursery.start_soon(connection.receive_datagram)
-
-    caplog.set_level(logging.INFO, "swarm.serving")
-    async with internet() as world, world.swarm() as server, trio.open_nursery() as nursery:
-        server.join("x", client=False)
-        await server.flush()
-        nursery.start_soon(server.serve, handler)
-        async with world.swarm() as client:
-            connection = await client.connect(server.public_key)
-            await trio.sleep(1)
-            connection.destroy()
-            await trio.sleep(1)
-        nursery.cancel_scope.cancel()
-    (record,) = [record for record in caplog.records if record.name == "swarm.serving"]
-    assert record.levelno == logging.INFO
-    assert record.exc_info is None

@@ -11,23 +11,15 @@ import trio
 
 from holepunch.testing import NatBehaviour
 from swarm import DHT, ConnectError, DialFailed, KeyPair, Reason, Swarm, Topic
-from tests.contract import NOBODY, internet
+from tests.contract import NOBODY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from swarm import Connection
     from tests.contract import World
 
 pytestmark = pytest.mark.virtual_time
 
 ROOM = Topic.from_name("room")
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with internet() as there:
-        yield there
 
 
 # -- topics -----------------------------------------------------------------------------------------------------------

@@ -8,16 +8,15 @@ import pytest
 import trio
 
 from holepunch.secure.secretstream import EMPTY_FRAME, MAX_CONTROLS
-from holepunch.testing import VirtualNetwork
-from swarm import DHT, KeyPair, Swarm
-from swarm.testing import Testnet
+from swarm import DHT, KeyPair
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from swarm import Connection
     from swarm.dht.dialling import Dialling
     from swarm.dht.listener import Listener
+    from tests.contract import World
 
 pytestmark = pytest.mark.virtual_time
 
@@ -26,31 +25,10 @@ PAIR = KeyPair.from_seed(bytes(32))
 LISTEN = pytest.mark.parametrize("listen", [DHT.listen, DHT.relay])
 
 
-class World:
-    """A virtual internet with a DHT."""
-
-    def __init__(self, network: VirtualNetwork, net: Testnet) -> None:
-        self._network = network
-        self._net = net
-
-    def node(self) -> DHT:
-        return DHT(bootstrap=self._net.bootstrap, network=self._network.host())
-
-    def swarm(self) -> Swarm:
-        return Swarm(PAIR, bootstrap=self._net.bootstrap, network=self._network.host())
-
-    async def announced(self) -> int:
-        """How many nodes relay to the key."""
-        async with self.node() as node:
-            return len([found async for found in node.find_peer(PAIR.public_key)])
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with VirtualNetwork() as network:
-        host = network.host("192.88.99.1")
-        async with Testnet(4, host="192.88.99.1", network=host) as net:
-            yield World(network, net)
+async def announced(world: World) -> int:
+    """How many nodes relay to the key."""
+    async with world.dht() as node:
+        return len([found async for found in node.find_peer(PAIR.public_key)])
 
 
 async def connects(client: DHT, listener: Listener) -> None:
@@ -64,23 +42,23 @@ async def connects(client: DHT, listener: Listener) -> None:
 async def test_listening_that_was_cancelled_leaves_nothing_and_may_begin_again(
     world: World, listen: Callable[[DHT, KeyPair], Awaitable[object]], seconds: float
 ) -> None:
-    async with world.node() as node:
+    async with world.dht() as node:
         await node.bootstrapped()
         with trio.move_on_after(seconds) as scope:
             await listen(node, PAIR)
         assert scope.cancelled_caught
         await trio.sleep(30)
-        assert await world.announced() == 0
+        assert await announced(world) == 0
         await listen(node, PAIR)
-        assert await world.announced() == 3
-    assert await world.announced() == 0
+        assert await announced(world) == 3
+    assert await announced(world) == 0
 
 
 @LISTEN
 async def test_listening_again_at_once_after_a_cancellation_stays_announced(
     world: World, listen: Callable[[DHT, KeyPair], Awaitable[object]]
 ) -> None:
-    async with world.node() as node:
+    async with world.dht() as node:
         await node.bootstrapped()
         for _ in range(3):
             with trio.move_on_after(0.05) as scope:
@@ -88,15 +66,15 @@ async def test_listening_again_at_once_after_a_cancellation_stays_announced(
             assert scope.cancelled_caught
         await listen(node, PAIR)
         await trio.sleep(30)
-        assert await world.announced() == 3
+        assert await announced(world) == 3
 
 
 @LISTEN
 async def test_key_that_is_listened_for_already_is_refused_and_goes_on(
     world: World, listen: Callable[[DHT, KeyPair], Awaitable[object]]
 ) -> None:
-    async with world.node() as client:
-        async with world.node() as node:
+    async with world.dht() as client:
+        async with world.dht() as node:
             listener = await node.listen(PAIR)
             for _ in range(2):
                 with pytest.raises(ValueError, match="listened for already"):
@@ -104,13 +82,13 @@ async def test_key_that_is_listened_for_already_is_refused_and_goes_on(
             await connects(client, listener)
         with trio.fail_after(1), pytest.raises(trio.ClosedResourceError):
             await anext(aiter(listener))
-        assert await world.announced() == 0
+        assert await announced(world) == 0
 
 
 async def test_connection_that_comes_the_moment_its_dial_is_cancelled_is_closed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with world.node() as node, world.node() as client:
+    async with world.dht() as node, world.dht() as client:
         listener = await node.listen(PAIR)
         scope, opened = trio.CancelScope(), []
         dial = client.dial
@@ -136,10 +114,10 @@ async def test_connection_that_comes_the_moment_its_dial_is_cancelled_is_closed(
 
 
 async def test_closed_listener_makes_room_for_another_and_closing_it_again_does_not_touch_that(world: World) -> None:
-    async with world.node() as client, world.node() as node:
+    async with world.dht() as client, world.dht() as node:
         first = await node.listen(PAIR)
         await first.aclose()
-        assert await world.announced() == 0
+        assert await announced(world) == 0
         second = await node.listen(PAIR)
         await first.aclose()
         first.close()
@@ -147,16 +125,16 @@ async def test_closed_listener_makes_room_for_another_and_closing_it_again_does_
 
 
 async def test_closing_that_was_cancelled_is_done_in_the_background(world: World) -> None:
-    async with world.node() as node:
+    async with world.dht() as node:
         listener = await node.listen(PAIR)
         with trio.move_on_after(0):
             await listener.aclose()
         await trio.sleep(2)
-        assert await world.announced() == 0
+        assert await announced(world) == 0
 
 
 async def test_two_nodes_share_keep_alives_and_need_no_topic_for_it(world: World) -> None:
-    async with world.node() as server, world.node() as client:
+    async with world.dht() as server, world.dht() as client:
         listener = await server.listen(PAIR)
         dialled = await client.connect(PAIR.public_key)
         accepted = await anext(aiter(listener))
@@ -167,7 +145,7 @@ async def test_two_nodes_share_keep_alives_and_need_no_topic_for_it(world: World
 
 
 async def test_node_without_topics_ignores_those_of_a_swarm(world: World) -> None:
-    async with world.node() as client, world.swarm() as server:
+    async with world.dht() as client, world.swarm(PAIR) as server:
         await server.listen()
         dialled = await client.connect(PAIR.public_key)
         accepted = await anext(server)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from holepunch.testing import VirtualNetwork
 from swarm import Swarm, Topic
 from swarm.kademlia.events import Event
-from swarm.testing import Testnet
+from tests.contract import internet
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,17 +24,11 @@ ROOM = Topic.from_name("room")
 @pytest.fixture
 async def pair() -> AsyncIterator[tuple[Swarm, Swarm]]:
     """Two swarms that have met under a topic."""
-    async with VirtualNetwork() as network:
-        host = network.host("192.88.99.1")
-        async with (
-            Testnet(3, host="192.88.99.1", network=host) as net,
-            Swarm(bootstrap=net.bootstrap, network=network.host()) as alice,
-            Swarm(bootstrap=net.bootstrap, network=network.host()) as bob,
-        ):
-            for swarm in (alice, bob):
-                swarm.join(ROOM)
-            await meet(alice, bob)
-            yield alice, bob
+    async with internet() as world, world.swarm() as alice, world.swarm() as bob:
+        for swarm in (alice, bob):
+            swarm.join(ROOM)
+        await meet(alice, bob)
+        yield alice, bob
 
 
 async def meet(alice: Swarm, bob: Swarm, seconds: float = 30) -> None:

@@ -7,34 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from holepunch.testing import VirtualNetwork
 from swarm import BootstrapError, ConnectError, KeyPair, PublicKey, Swarm
-from swarm.testing import Testnet
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from swarm import Connection
+    from tests.contract import World
 
 pytestmark = pytest.mark.virtual_time
-
-
-class World:
-    def __init__(self, network: VirtualNetwork, net: Testnet) -> None:
-        self.network = network
-        self._bootstrap = net.bootstrap
-
-    def swarm(self, identity: KeyPair | None = None, **options: object) -> Swarm:
-        host = self.network.host()
-        return Swarm(identity, bootstrap=self._bootstrap, network=host, **options)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with VirtualNetwork() as network:
-        host = network.host("192.88.99.1")
-        async with Testnet(3, host="192.88.99.1", network=host) as net:
-            yield World(network, net)
 
 
 async def reached(swarm: Swarm, other: Swarm) -> Connection:

@@ -14,6 +14,7 @@ from holepunch.testing import VirtualNetwork
 from swarm import Connection, KeyPair, PeerFound, PublicKey, Swarm, Topic
 from swarm.membership import Membership
 from swarm.testing import Testnet
+from tests.contract import internet
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -27,14 +28,8 @@ SERVER, CLIENT = KeyPair.from_seed(bytes(32)), KeyPair.from_seed(bytes(31) + b"\
 @pytest.fixture
 async def pair() -> AsyncIterator[tuple[Swarm, Swarm]]:
     """Two swarms of one DHT: of the first the key is announced."""
-    async with VirtualNetwork() as network:
-        host = network.host("192.88.99.1")
-        async with (
-            Testnet(3, host="192.88.99.1", network=host) as net,
-            Swarm(bootstrap=net.bootstrap, network=network.host()) as server,
-            Swarm(bootstrap=net.bootstrap, network=network.host()) as client,
-        ):
-            yield server, client
+    async with internet() as world, world.swarm() as server, world.swarm() as client:
+        yield server, client
 
 
 async def connect(server: Swarm, client: Swarm) -> tuple[Connection, Connection]:

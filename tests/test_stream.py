@@ -10,8 +10,8 @@ import pytest
 import trio
 import trio.testing
 
-from holepunch.channel import KEEP_ALIVE
 from holepunch.core import CLIENT
+from holepunch.keepalive import KEEP_ALIVE
 from holepunch.secure.secretstream import EMPTY_FRAME
 from holepunch.stream import MAX_DATAGRAM, MAX_FRAME
 from holepunch.testing import Link, VirtualNetwork
@@ -250,7 +250,7 @@ async def test_each_side_keeps_the_stream_alive_when_the_other_is_silent(
             before = talker.message_bytes[1]
             with trio.move_on_after(4 * KEEP_ALIVE):
                 while True:  # as if it had just written: it sends no keep-alive of its own
-                    silent._wrote_at = trio.current_time()
+                    silent._alive.wrote_at = trio.current_time()
                     await trio.sleep(KEEP_ALIVE / 2)
             assert talker.message_bytes[1] - before >= 3 * EMPTY_FRAME
 

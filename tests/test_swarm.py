@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
-from holepunch.testing import VirtualNetwork
 from swarm import (
     ConnectError,
     ConnectionClosed,
@@ -23,12 +21,10 @@ from swarm import (
     Swarm,
     Topic,
 )
-from swarm.testing import Testnet
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from swarm import Connection
+    from tests.contract import World
 
 pytestmark = pytest.mark.virtual_time
 
@@ -36,26 +32,6 @@ BIG = KeyPair.from_seed(bytes(32))
 SMALL = KeyPair.from_seed(b"\x01" * 32)
 if BIG.public_key < SMALL.public_key:
     BIG, SMALL = SMALL, BIG
-
-
-class World:
-    """A virtual internet with a DHT, on which swarms are made."""
-
-    def __init__(self, network: VirtualNetwork, net: Testnet) -> None:
-        self.network = network
-        self.net = net
-
-    def swarm(self, identity: KeyPair | None = None, **options: object) -> Swarm:
-        host = self.network.host()
-        return Swarm(identity, bootstrap=self.net.bootstrap, network=host, **options)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with VirtualNetwork() as network:
-        host = network.host("192.88.99.1")
-        async with Testnet(4, host="192.88.99.1", network=host) as net:
-            yield World(network, net)
 
 
 async def first(swarm: Swarm) -> Connection:
@@ -136,17 +112,6 @@ async def test_peer_that_left_is_no_longer_found(world: World) -> None:
         assert not bob.peers
 
 
-async def test_leaving_the_block_unannounces(world: World) -> None:
-    async with world.swarm() as alice:
-        alice.join("brief")
-        assert await alice.flush()
-    async with world.swarm() as bob:
-        replies = [reply async for reply in bob.dht.lookup(Topic.from_name("brief"))]
-        assert replies == []
-        replies_about_key = [reply async for reply in bob.dht.find_peer(alice.public_key)]
-        assert replies_about_key == []
-
-
 async def test_connect_dials_by_key_and_gives_the_same_connection_again(world: World) -> None:
     async with world.swarm() as alice, world.swarm() as bob:
         alice.join("x", client=False)
@@ -173,43 +138,6 @@ async def test_connecting_to_oneself_is_misuse(world: World) -> None:
     async with world.swarm() as bob:
         with pytest.raises(ValueError, match="own public key"):
             await bob.connect(bob.public_key)
-
-
-async def test_serve_runs_a_handler_for_each_and_outlives_their_errors(world: World) -> None:
-    served: list[bytes] = []
-
-    async def handler(connection: Connection) -> None:
-        data = await connection.receive_some()
-        served.append(data)
-        await connection.send_all(data.upper())
-        raise RuntimeError("a handler's own error")
-
-    async with world.swarm() as server, trio.open_nursery() as nursery:
-        server.join("echo", client=False)
-        await server.flush()
-        await nursery.start(server.serve, handler)
-        for word in (b"one", b"two"):
-            async with world.swarm() as client:
-                connection = await client.connect(server.public_key)
-                await connection.send_all(word)
-                assert await connection.receive_some() == word.upper()
-                assert await connection.receive_some() == b""
-        assert served == [b"one", b"two"]
-        nursery.cancel_scope.cancel()
-
-
-async def test_strict_serve_lets_a_handler_s_error_out(world: World) -> None:
-    async def handler(connection: Connection) -> None:
-        raise LookupError("mine")
-
-    async with world.swarm() as server, world.swarm() as client:
-        server.join("strict", client=False)
-        await server.flush()
-        with pytest.RaisesGroup(LookupError, flatten_subgroups=True):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(partial(server.serve, handler, strict=True))
-                await client.connect(server.public_key)
-                await trio.sleep_forever()
 
 
 async def test_several_tasks_share_the_iteration(world: World) -> None:
@@ -327,49 +255,6 @@ async def test_message_that_is_none_breaks_the_channel(world: World) -> None:
             await channel.receive()
 
 
-async def test_leaving_the_block_delivers_what_was_ended(world: World) -> None:
-    async with world.swarm() as server:
-        server.join("deliver", client=False)
-        await server.flush()
-        async with world.swarm() as client:
-            connection = await client.connect(server.public_key)
-            await connection.send_all(bytes(500_000))
-            await connection.aclose()
-        received = 0
-        async for data in await first(server):
-            received += len(data)
-        assert received == 500_000
-
-
-async def test_after_the_block_everything_says_that_it_is_closed(world: World) -> None:
-    async with world.swarm() as server, world.swarm() as client:
-        server.join("x", client=False)
-        await server.flush()
-        connection = await client.connect(server.public_key)
-        discovery = client.join("y")
-        await client.__aexit__(None, None, None)
-        with pytest.raises(trio.ClosedResourceError):
-            await connection.send_all(b"x")
-        with pytest.raises(trio.ClosedResourceError):
-            await discovery.flushed()
-        with pytest.raises(trio.ClosedResourceError):
-            await client.connect(server.public_key)
-        with pytest.raises(RuntimeError):
-            client.join("z")
-        with pytest.raises(trio.ClosedResourceError):
-            await anext(client)
-
-
-async def test_error_in_the_block_leaves_it_unchanged(world: World) -> None:
-    async def fail() -> None:
-        async with world.swarm() as swarm:
-            swarm.join("x")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        await fail()
-
-
 async def test_discovery_is_left_with_its_block(world: World) -> None:
     async with world.swarm() as swarm:
         async with swarm.join("block", client=False) as discovery:
@@ -406,17 +291,3 @@ async def test_topic_of_wrong_length_is_sent_to_from_name(world: World, topic: b
     async with world.swarm() as swarm:
         with pytest.raises(ValueError, match=r"Topic\.from_name"):
             swarm.join(topic)
-
-
-async def test_cancelled_block_unannounces_too(world: World) -> None:
-    key: PublicKey
-    with trio.CancelScope() as scope:
-        async with world.swarm() as alice:
-            key = alice.public_key
-            alice.join("brief")
-            await alice.flush()
-            scope.cancel()
-            await trio.sleep_forever()
-    async with world.swarm() as bob:
-        assert [reply async for reply in bob.dht.lookup(Topic.from_name("brief"))] == []
-        assert [reply async for reply in bob.dht.find_peer(key)] == []

@@ -15,7 +15,7 @@ from tests.punch import test_messages as test_connecting
 from tests.punch import test_puncher
 from tests.recorded import VECTORS, Case, cases, contents
 from tests.relay import test_forwarding, test_protomux, test_server
-from tests.secure import test_noise, test_secretstream
+from tests.secure import test_noise, test_recorded_streams
 from tests.udp import test_localhosts
 from tests.udx import test_recorded, test_recorded_answers
 
@@ -94,9 +94,9 @@ CHECKS: dict[str, dict[str, Check]] = {
     "noise_xx.json": {"XX": test_noise.test_recorded_handshake_is_reproduced_byte_for_byte},
     "protomux.json": {"scenario": test_protomux.test_recorded_frames_decode_and_encode_to_the_same_bytes},
     "secret_stream.json": {
-        "stream": test_secretstream.test_recorded_stream_is_reproduced_byte_for_byte,
-        "unordered_messages": test_secretstream.test_recorded_unordered_messages_are_reproduced_byte_for_byte,
-        "bad frame": test_secretstream.test_recorded_protocol_error_is_refused,
+        "stream": test_recorded_streams.test_recorded_stream_is_reproduced_byte_for_byte,
+        "unordered_messages": test_recorded_streams.test_recorded_unordered_messages_are_reproduced_byte_for_byte,
+        "bad frame": test_recorded_streams.test_recorded_protocol_error_is_refused,
     },
     "signatures.json": {
         "namespaces": test_signatures.test_namespaces_are_those_of_node,

@@ -66,7 +66,7 @@ class AskingBlock(NodeBlock):
         key, pair, addresses = check_target(target), check_key_pair(key_pair), _check_relays(relays)
         time = check_integer(bump, "bump", 0, MAX_SAFE_INTEGER)
         first = None if refresh is None else _check_element(refresh)
-        stored: Stored = await self._ask(
+        stored: Stored = await self._waiters.answer(
             lambda done: self._hyper.operations.announce(key, pair, addresses, done, bump=time, refresh=first).cancel
         )
         return _stored(stored, f"{pair.public_key} under {key.hex()}")
@@ -79,7 +79,7 @@ class AskingBlock(NodeBlock):
         no node knows of it. Cancelled: no more nodes are asked.
         """
         key, following = check_target(target), _check_element(element)
-        stored: Stored = await self._ask(lambda done: self._hyper.operations.renew(key, following, done))
+        stored: Stored = await self._waiters.answer(lambda done: self._hyper.operations.renew(key, following, done))
         return _stored(stored, f"an announcement under {key.hex()} by the element {following.hex()}")
 
     async def unannounce(self, target: bytes, key_pair: KeyPair) -> Stored:
@@ -88,7 +88,7 @@ class AskingBlock(NodeBlock):
         Raises ``ValueError`` for another length. Cancelled: no more nodes are asked.
         """
         key, pair = check_target(target), check_key_pair(key_pair)
-        return await self._ask(lambda done: self._hyper.operations.unannounce(key, pair, done).cancel)
+        return await self._waiters.answer(lambda done: self._hyper.operations.unannounce(key, pair, done).cancel)
 
     async def immutable_put(self, value: bytes) -> bytes:
         """Store a value; gives the hash under which it is found.
@@ -97,7 +97,7 @@ class AskingBlock(NodeBlock):
         more nodes are asked; those that took it keep it.
         """
         data = check_bytes(value, "a stored value")
-        stored: Stored = await self._ask(lambda done: self._hyper.operations.immutable_put(data, done))
+        stored: Stored = await self._waiters.answer(lambda done: self._hyper.operations.immutable_put(data, done))
         target = hash32(data)
         _stored(stored, f"the value {target.hex()}")
         return target
@@ -108,7 +108,9 @@ class AskingBlock(NodeBlock):
         Raises ``ValueError`` for another length. Cancelled: the search ends.
         """
         key = check_target(target)
-        found: ImmutableFound | None = await self._ask(lambda done: self._hyper.operations.immutable_get(key, done))
+        found: ImmutableFound | None = await self._waiters.answer(
+            lambda done: self._hyper.operations.immutable_get(key, done)
+        )
         return None if found is None else found.value
 
     async def mutable_put(self, key_pair: KeyPair, value: bytes, *, seq: int = 0) -> Stored:
@@ -120,7 +122,9 @@ class AskingBlock(NodeBlock):
         """
         pair, data = check_key_pair(key_pair), check_bytes(value, "a stored value")
         number = check_integer(seq, "seq", 0, MAX_SAFE_INTEGER)
-        stored: Stored = await self._ask(lambda done: self._hyper.operations.mutable_put(pair, data, number, done))
+        stored: Stored = await self._waiters.answer(
+            lambda done: self._hyper.operations.mutable_put(pair, data, number, done)
+        )
         key = pair.public_key
         if not stored.nodes and PutError.SEQ_REUSED in stored.errors:
             raise StorageError(
@@ -151,7 +155,7 @@ class AskingBlock(NodeBlock):
         if refresh is not None:
             wanted = refresh
             renew = lambda found: wanted(found.content)  # noqa: E731
-        found: MutableFound | None = await self._ask(
+        found: MutableFound | None = await self._waiters.answer(
             lambda done: self._hyper.operations.mutable_get(
                 public_key, done, minimum_seq=number, latest=latest, refresh=renew
             )
@@ -164,7 +168,7 @@ class AskingBlock(NodeBlock):
         Raises ``ValueError`` for what is no address. Cancelled: the answer is not waited for.
         """
         to = Address.of(address)
-        reply: Reply | None = await self._ask(lambda done: self._hyper.node.ping(to, done))
+        reply: Reply | None = await self._waiters.answer(lambda done: self._hyper.node.ping(to, done))
         return None if reply is None else reply.rtt
 
 

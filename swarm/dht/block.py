@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import time
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 import trio
 
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NodeBlock"]
 
-T = TypeVar("T")
 FAREWELL = 1.0
 """Seconds at the end of the block for taking back what was announced."""
 DELIVERY = 2.0
@@ -98,7 +97,7 @@ class NodeBlock:
         self.relaying = RelayChoice.parse(relay_through, relay_policy)
         self._endpoint = Endpoint(self._network, check_host(host), self._rng)
         self._surroundings = Surroundings(self._endpoint, parse_servers(stun_servers))
-        self._waiters = Waiters("DHT")
+        self._waiters = Waiters("DHT", self._endpoint.now)
         self._entrance = Entrance(self._endpoint, bootstrap, self._waiters, self._surroundings)
         self._hyper: HyperNode
         self._environment: Environment
@@ -230,12 +229,10 @@ class NodeBlock:
         """Find out now whether strangers reach this node; `nat` tells. (It finds out by itself, but takes its time.)
         Cancelled: it goes on, nobody is told."""
 
-        def begin(done: Callable[[bool], None], _: object) -> None:
+        def begin(done: Callable[[bool], None]) -> None:
             self._hyper.node.reachability.update(True, done)
 
-        self._waiters.check()
-        self._endpoint.now()
-        await self._waiters.ask(begin)
+        await self._waiters.answer(begin)
 
     async def ask_stun(self, server: str) -> Address | None:
         """Where a STUN server, ``"host:port"``, sees this node now; None when it does not say within 4 s.
@@ -295,8 +292,7 @@ class NodeBlock:
         Dials fail, now and until then, with `Reason.SUSPENDED`. It takes a second at most. Cancelled: it is done at
         once, and what is announced still expires. A node that is suspended stays so.
         """
-        self._waiters.check()
-        self._endpoint.now()
+        self._waiters.turn()
         suspended = self._begin_suspending() if self._suspended is None else self._suspended
         try:
             await suspended.wait()
@@ -384,11 +380,6 @@ class NodeBlock:
         """`connect` for callers that do not wait."""
         relaying = self.relaying if relaying is None else relaying
         return self._dials.start(key_pair, public_key, relays, on_open, on_failed, relaying, membership)
-
-    async def _ask(self, begin: Callable[[Callable[[T], None]], Cancel]) -> T:
-        self._waiters.check()
-        self._endpoint.now()
-        return await self._waiters.ask(lambda done, _: begin(done))
 
 
 async def _close_listener(listener: Listener | Relay, ended: trio.Event) -> None:

@@ -101,7 +101,7 @@ class Dialling:
         self._environment = environment
         self._on_open = on_open
         self._on_failed = on_failed
-        self._on_started = on_path
+        self._on_path = on_path
         self._membership = membership
         self._over = False
         self.on_end: Callable[[], object] = lambda: None
@@ -112,7 +112,7 @@ class Dialling:
             environment,
             key_pair,
             public_key,
-            on_connected=self._on_path,
+            on_connected=self._on_established,
             on_failed=self._on_no_path,
             relays=relays,
             relaying=relaying,
@@ -155,7 +155,7 @@ class Dialling:
         self._over = True
         self.on_end()
 
-    def _on_path(self, established: Established) -> None:
+    def _on_established(self, established: Established) -> None:
         self._connection = connection_over(
             self._endpoint,
             self._environment,
@@ -165,10 +165,9 @@ class Dialling:
             self._membership,
         )
         if not self._connection.is_closed:
-            self._on_started(self._connection)
+            self._on_path(self._connection)
 
     def _on_confirmed(self, connection: Connection) -> None:
-        self._handed_out = True
         self._end()
         logger.info(
             "dial.complete attempt=%s key=%s path=%s address=%s seconds=%.3f",

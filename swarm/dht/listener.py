@@ -74,7 +74,7 @@ class Listening:
         self._core = accept.Listener(
             environment,
             key_pair,
-            on_connected=self._on_path,
+            on_connected=self._on_established,
             ask=self._ask if admit is not None else None,
             relaying=relaying,
             introduce=greet if membership is None else membership.greet,
@@ -120,7 +120,7 @@ class Listening:
             return ()
         return self._membership.shared(question.remote_public_key, question.ephemeral, greeting.tags)
 
-    def _on_path(self, established: Established) -> None:
+    def _on_established(self, established: Established) -> None:
         session = established.session
         attempt = _attempt(session.ephemeral)
         logger.info(

@@ -116,37 +116,21 @@ def closer_room(value_size: int) -> int:
 
 def encode_request(packet: RequestPacket) -> bytes:
     tid, to, id, token, internal, command, target, value = packet
-    flags = 0
-    parts = [b""]
-    if id is not None:
-        flags |= _ID
-        parts.append(id)
-    if token is not None:
-        flags |= _TOKEN
-        parts.append(token)
-    if internal:
-        flags |= _INTERNAL
-    parts.append(_uint(command))
+    flags = _INTERNAL if internal else 0
+    parts = [_uint(command)]
     if target is not None:
         flags |= _TARGET
         parts.append(target)
     if value is not None:
         flags |= _VALUE
         parts += (_uint(len(value)), value)
-    parts[0] = _HEAD.pack(REQUEST, flags, tid, inet_aton(to[0]), to[1])
-    return b"".join(parts)
+    return _encode_head(REQUEST, flags, tid, to, id, token) + b"".join(parts)
 
 
 def encode_response(packet: ResponsePacket) -> bytes:
     tid, to, id, token, closer, error, value = packet
     flags = 0
-    parts = [b""]
-    if id is not None:
-        flags |= _ID
-        parts.append(id)
-    if token is not None:
-        flags |= _TOKEN
-        parts.append(token)
+    parts = []
     if closer:
         flags |= _CLOSER
         parts.append(_uint(len(closer)))
@@ -157,8 +141,7 @@ def encode_response(packet: ResponsePacket) -> bytes:
     if value is not None:
         flags |= _VALUE
         parts += (_uint(len(value)), value)
-    parts[0] = _HEAD.pack(RESPONSE, flags, tid, inet_aton(to[0]), to[1])
-    return b"".join(parts)
+    return _encode_head(RESPONSE, flags, tid, to, id, token) + b"".join(parts)
 
 
 def decode_request(data: bytes) -> RequestPacket:
@@ -191,6 +174,15 @@ def decode_response(data: bytes) -> ResponsePacket:
     if flags & _VALUE:
         value, position = _decode_buffer(data, position)
     return ResponsePacket(tid, to, id, token, closer, error, value)
+
+
+def _encode_head(kind: int, flags: int, tid: int, to: Address, id: bytes | None, token: bytes | None) -> bytes:
+    """``flags``: of what comes behind it."""
+    if id is not None:
+        flags |= _ID
+    if token is not None:
+        flags |= _TOKEN
+    return _HEAD.pack(kind, flags, tid, inet_aton(to[0]), to[1]) + (id or b"") + (token or b"")
 
 
 def _encode_addresses(addresses: Iterable[Address]) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""A virtual internet with a DHT and a blind relay, on which swarms and nodes are placed behind NATs."""
+"""A virtual internet with a DHT and a blind relay, on which swarms and nodes are placed behind NATs; and two muxes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from holepunch.testing import Link, VirtualNetwork
 from swarm import DHT
 from swarm.testing import Testnet
+from tests.relay.muxes import Two
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -47,3 +48,8 @@ async def world() -> AsyncIterator[World]:
         host = network.host("192.88.99.1", link=Link(delay=0.015))
         async with Testnet(7, host="192.88.99.1", network=host) as net:
             yield World(network, net)
+
+
+@pytest.fixture
+def two() -> Two:
+    return Two()

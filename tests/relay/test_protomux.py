@@ -1,5 +1,5 @@
 """Protomux: every recorded scenario of two Node instances gives the same frames, and the same events, between two of
-ours; and what a hostile remote can do."""
+ours."""
 
 from __future__ import annotations
 
@@ -7,85 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from holepunch.compact import Reader, Writer
 from holepunch.errors import DecodeError
 from holepunch.relay import frames
-from holepunch.relay.protomux import MAX_BATCH, MAX_BUFFERED, MAX_CHANNELS, Channel, Notice, Protomux
-from tests.recorded import cases, recorded
+from tests.recorded import recorded
+from tests.relay.muxes import CASES, FILE, held, opened, string
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FILE = "protomux.json"
-CASES = {case["name"]: case for case in cases(FILE)}
-
-
-class Side:
-    """One mux that writes down what it sends and what it is told."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.mux = Protomux()
-        self.sent: list[str] = []
-        self.told: list[Any] = []
-
-    def channel(
-        self, protocol: str, id: bytes = b"", types: int = 2, label: str = "", **options: Any
-    ) -> Channel | None:
-        label = label or self.name
-
-        def receiver(type: int) -> Callable[[bytes], None]:
-            return lambda body: self.told.append((label, type, body))
-
-        return self.mux.create(
-            protocol,
-            id,
-            receivers=[receiver(type) for type in range(types)],
-            on_open=lambda handshake: self.told.append((label, "open", handshake)),
-            on_close=lambda remote: self.told.append((label, "close", remote)),
-            **options,
-        )
-
-    def open(self, protocol: str, id: bytes = b"", handshake: bytes = b"", **options: Any) -> Channel:
-        channel = self.channel(protocol, id, **options)
-        assert channel is not None
-        channel.open(handshake)
-        return channel
-
-
-class Two:
-    def __init__(self) -> None:
-        self.a = Side("A")
-        self.b = Side("B")
-
-    def carry(self) -> None:
-        """Until neither has anything to say."""
-        while self.a.mux.outgoing or self.b.mux.outgoing:
-            for side, other in ((self.a, self.b), (self.b, self.a)):
-                sent = side.mux.outgoing[:]
-                side.mux.outgoing.clear()
-                side.sent += [frame.hex() for frame in sent]
-                for frame in sent:
-                    other.mux.receive(frame)
-
-    def check(self, name: str) -> None:
-        """What both have sent is what two Node instances sent."""
-        self.carry()
-        recorded = CASES[name]["frames"]
-        for side in (self.a, self.b):
-            assert side.sent == [frame["hex"] for frame in recorded if frame["from"] == side.name]
-
-
-@pytest.fixture
-def two() -> Two:
-    return Two()
-
-
-def string(text: str) -> bytes:
-    return Writer().string(text).to_bytes()
+    from holepunch.relay.protomux import Channel, Notice
+    from tests.relay.muxes import Two
 
 
 def test_channel_is_open_when_both_sides_opened_it(two: Two) -> None:
@@ -123,18 +56,6 @@ def test_corked_messages_leave_as_one_batch(two: Two) -> None:
     two.check("cork: two opens and four messages on two channels in one batch")
     messages = [entry for entry in two.b.told if entry[1] == 0]
     assert messages == [("one", 0, b"x1"), ("one", 0, b"x2"), ("two", 0, b"y1"), ("one", 0, b"x3")]
-
-
-def opened(two: Two, *protocols: str) -> list[Channel]:
-    """Channels of A that B has opened, too; the frames of that are not looked at."""
-    channels = [two.a.open(protocol) for protocol in protocols]
-    for protocol in protocols:
-        two.b.open(protocol, label=protocol)
-    two.carry()
-    for side in (two.a, two.b):
-        side.sent.clear()
-        side.told.clear()
-    return channels
 
 
 def test_cork_around_one_message_still_gives_a_batch(two: Two) -> None:
@@ -322,18 +243,6 @@ def test_channel_that_exists_but_was_not_opened_accepts_nothing(two: Two) -> Non
     assert two.b.told == [("B", "close", True)]
 
 
-def held(side: Side, protocol: str) -> list[Notice]:
-    """Handlers that do not decide before they are told to."""
-    notices: list[Notice] = []
-
-    def on_notice(notice: Notice) -> None:
-        notice.hold()
-        notices.append(notice)
-
-    side.mux.pair(protocol, on_notice)
-    return notices
-
-
 def test_handler_may_decide_later_and_loses_nothing(two: Two) -> None:
     notices = held(two.b, "wait")
     two.a.open("wait", b"\xbe\xef").send(0, string("early"))
@@ -404,62 +313,7 @@ def test_recorded_frames_decode_and_encode_to_the_same_bytes(case: dict[str, Any
         assert encoded == data
 
 
-def test_large_batch_is_split(two: Two) -> None:
-    (a,) = opened(two, "one")
-    with two.a.mux.corked():
-        for _ in range(3):
-            a.send(0, bytes(MAX_BATCH))
-    assert len(two.a.mux.outgoing) == 3
-
-
-def test_reading_pauses_while_much_waits_for_a_channel(two: Two) -> None:
-    held(two.b, "wait")
-    a = two.a.open("wait")
-    a.send(0, bytes(MAX_BUFFERED))
-    two.carry()
-    assert two.b.mux.paused
-    two.b.open("wait")
-    assert not two.b.mux.paused
-
-
-def test_remote_cannot_open_channels_without_end(two: Two) -> None:
-    held(two.b, "wait")
-    for _ in range(MAX_CHANNELS + 1):
-        two.a.open("wait", unique=False)
-    two.carry()
-    assert two.b.mux.failed is not None
-
-
-def test_batch_inside_a_batch_is_refused(two: Two) -> None:
-    two.b.mux.receive(bytes.fromhex("000000" + "02" + "0000"))
-    assert two.b.mux.failed is not None
-
-
 def test_end_of_the_stream_closes_every_channel(two: Two) -> None:
     opened(two, "one", "two")
     two.b.mux.close()
     assert two.b.told == [("one", "close", True), ("two", "close", True)]
-
-
-@given(st.lists(st.binary(max_size=40), max_size=20))
-def test_no_bytes_make_it_raise(received: list[bytes]) -> None:
-    side = Side("B")
-    side.open("a")
-
-    def on_notice(notice: Notice) -> None:
-        side.channel("b", notice.id)
-
-    side.mux.pair("b", on_notice)
-    for frame in received:
-        side.mux.receive(frame)
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.binary(max_size=8)), max_size=30))
-def test_no_order_of_control_messages_makes_it_raise(messages: list[tuple[int, int, bytes]]) -> None:
-    side = Side("B")
-    for kind, number, rest in messages:
-        side.mux.receive(Writer().uint(0).uint(kind).uint(number).buffer(b"p").raw(rest).to_bytes())
-        if number == 4:
-            created = side.channel("p", rest)
-            if created is not None:
-                created.open()

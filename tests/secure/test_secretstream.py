@@ -1,168 +1,20 @@
+"""A secret stream between two sides of ours. Those of Node, as recorded, are in `test_recorded_streams`."""
+
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import random
 import sys
-from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from holepunch.errors import DecodeError
-from holepunch.keys import KeyPair
-from holepunch.secure import Handshake, SecretStream, Session, framecipher
-from holepunch.secure.secretstream import DATAGRAM_OVERHEAD, MAX_FRAME, stream_id
-from tests.recorded import cases, recorded
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from holepunch.compact import Buffer
-
-FILE = "secret_stream.json"
-KEEP_ALIVE = 20
-"""Bytes of an empty message on the wire."""
-SIDES = ("initiator", "responder")
-
-
-def other(side: str) -> str:
-    return SIDES[side == "initiator"]
-
-
-def sessions() -> tuple[Session, Session]:
-    keys = KeyPair.from_seed(bytes(32)).public_key
-    a, b = bytes([1]) * 32, bytes([2]) * 32
-    return Session(a, b, bytes(64), keys, True), Session(b, a, bytes(64), keys, False)
-
-
-def both() -> tuple[SecretStream, SecretStream]:
-    """Two sides that have not seen each other's header."""
-    mine, theirs = sessions()
-    return SecretStream(mine, b"a" * 24, bytes(8)), SecretStream(theirs, b"b" * 24, bytes(8))
-
-
-def opened() -> tuple[SecretStream, SecretStream]:
-    sender, receiver = both()
-    receiver.feed([sender.header()])
-    sender.feed([receiver.header()])
-    assert sender.next_frame() is receiver.next_frame() is None
-    return sender, receiver
-
-
-def wire(stream: SecretStream, *messages: bytes) -> bytes:
-    return b"".join(b"".join(stream.encrypt(m)) for m in messages)
-
-
-def frames(stream: SecretStream) -> list[bytes]:
-    found = []
-    while (frame := stream.next_frame()) is not None:
-        found.append(frame)
-    return found
-
-
-def cut(data: bytes, sizes: Sequence[int]) -> list[Buffer]:
-    chunks: list[Buffer] = []
-    start = 0
-    for size in sizes:
-        chunks.append(data[start : start + size])
-        start += size
-    return [*chunks, data[start:]]
-
-
-# -- as recorded -----------------------------------------------------------------------------------------------------
-
-
-def recorded_sessions(case: dict[str, Any]) -> dict[str, Session]:
-    statics = {side: KeyPair.from_seed(bytes.fromhex(case[f"{side}_static"]["seed"])) for side in SIDES}
-    return {
-        side: Session(
-            bytes.fromhex(case[f"{side}_tx_key"]),
-            bytes.fromhex(case[f"{other(side)}_tx_key"]),
-            bytes.fromhex(case["handshake_hash"]),
-            statics[other(side)].public_key,
-            side == "initiator",
-        )
-        for side in SIDES
-    }
-
-
-def recorded_streams(case: dict[str, Any]) -> dict[str, SecretStream]:
-    return {
-        side: SecretStream(
-            session,
-            bytes.fromhex(case[f"{side}_secretstream_header"]),
-            bytes.fromhex(case[f"{side}_counter_initial"]),
-        )
-        for side, session in recorded_sessions(case).items()
-    }
-
-
-@pytest.fixture(params=["direct", "bindings"])
-def cipher(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With PyNaCl's compiled module, and as if it were not to be found."""
-    if request.param == "bindings":
-        monkeypatch.setattr(framecipher, "lib", None)
-
-
-@pytest.mark.usefixtures("cipher")
-@pytest.mark.parametrize("case", recorded(FILE, "stream"))
-def test_recorded_stream_is_reproduced_byte_for_byte(case: dict[str, Any]) -> None:
-    streams = recorded_streams(case)
-    headers = {w["from"]: w["hex"] for w in case["setup_writes"]}  # the header is the last frame before the data
-    for side, stream in streams.items():
-        assert stream.header().hex() == headers[side]
-        streams[other(side)].feed([stream.header()])
-    received: dict[str, list[str]] = {side: [] for side in SIDES}
-    for (side, plaintext), write in zip(case["plaintexts_in_order"], case["data_writes"], strict=True):
-        assert write["from"] == side
-        written = wire(streams[side], bytes.fromhex(plaintext))
-        assert written.hex() == write["hex"]
-        streams[other(side)].feed([written])
-        received[other(side)] += [frame.hex() for frame in frames(streams[other(side)])]
-    assert received == {side: [m for m in case["received"][side] if m] for side in SIDES}
-
-
-@pytest.mark.parametrize("case", recorded(FILE, "unordered_messages"))
-def test_recorded_unordered_messages_are_reproduced_byte_for_byte(case: dict[str, Any]) -> None:
-    streams = recorded_streams(case)
-    received: dict[str, list[str]] = {side: [] for side in SIDES}
-    messages = zip(case["unordered_plaintexts_in_order"], case["unordered_messages"], strict=True)
-    for (side, plaintext), message in messages:
-        datagram = streams[side].seal(bytes.fromhex(plaintext))
-        assert datagram.hex() == message["hex"]
-        received[other(side)].append((streams[other(side)].open(datagram) or b"").hex())
-    assert received == case["received_unordered"]
-
-
-@pytest.mark.parametrize("case", [case for case in cases(FILE) if "initiator_ephemeral" in case])
-def test_recorded_handshake_leads_to_the_recorded_keys(case: dict[str, Any]) -> None:
-    initiator, responder = (
-        Handshake(
-            "XX",
-            side == "initiator",
-            KeyPair.from_seed(bytes.fromhex(case[f"{side}_static"]["seed"])),
-            None,
-            b"",
-            KeyPair.from_seed(bytes.fromhex(case[f"{side}_ephemeral"]["seed"])),
-        )
-        for side in SIDES
-    )
-    responder.read(initiator.write())
-    initiator.read(responder.write())
-    responder.read(initiator.write())
-    assert {"initiator": initiator.session, "responder": responder.session} == recorded_sessions(case)
-
-
-@pytest.mark.usefixtures("cipher")
-@pytest.mark.parametrize("case", recorded(FILE, "bad frame"))
-def test_recorded_protocol_error_is_refused(case: dict[str, Any]) -> None:
-    _, receiver = opened()
-    receiver.feed([bytes.fromhex(case["bytes"])])
-    with pytest.raises(DecodeError):
-        receiver.next_frame()
-
+from holepunch.secure import SecretStream
+from holepunch.secure.secretstream import DATAGRAM_OVERHEAD, EMPTY_FRAME, MAX_FRAME, stream_id
+from tests.secure.streams import both, cut, frames, opened, sessions, wire
 
 # -- opening ---------------------------------------------------------------------------------------------------------
 
@@ -345,7 +197,7 @@ def test_idle_stream_holds_no_data() -> None:
 def test_keep_alives_are_dropped() -> None:
     sender, receiver = opened()
     keep_alive = sender.keep_alive()
-    assert len(keep_alive) == KEEP_ALIVE
+    assert len(keep_alive) == EMPTY_FRAME
     receiver.feed([keep_alive, *sender.encrypt(b"")])
     receiver.feed([sender.keep_alive(), *sender.encrypt(b"a"), sender.keep_alive(), *sender.encrypt(b"b")])
     assert frames(receiver) == [b"a", b"b"]
@@ -364,7 +216,7 @@ def test_messages_and_bytes_are_counted_without_the_header() -> None:
     receiver.feed(sender.encrypt(b"12345"))
     assert frames(receiver) == [b"12345"]
     assert sender.frames_sent == receiver.frames_received == 1
-    assert sender.message_bytes_sent == receiver.message_bytes_received == KEEP_ALIVE + KEEP_ALIVE + 5
+    assert sender.message_bytes_sent == receiver.message_bytes_received == EMPTY_FRAME + EMPTY_FRAME + 5
     assert sender.frames_received == sender.message_bytes_received == 0
 
 
@@ -419,7 +271,7 @@ def test_control_frames_come_beside_the_messages_and_count_as_none() -> None:
     assert receiver.controls == [b"for us"]
     assert receiver.frames_received == sender.frames_sent == 2
     assert receiver.message_bytes_received == sender.message_bytes_sent
-    assert receiver.control_bytes_received == sender.control_bytes_sent == KEEP_ALIVE + 6
+    assert receiver.control_bytes_received == sender.control_bytes_sent == EMPTY_FRAME + 6
 
 
 @pytest.mark.usefixtures("cipher")

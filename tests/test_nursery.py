@@ -156,6 +156,11 @@ def test_interrupt_while_the_background_runs_reaches_the_users_code() -> None:
             await background.start(interrupted)
             await trio.sleep_forever()
 
-    for block in (soon, started):
-        with pytest.raises(KeyboardInterrupt):
-            trio.run(block)
+    # also where this program ignores it, as one does that a shell started in the background
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for block in (soon, started):
+            with pytest.raises(KeyboardInterrupt):
+                trio.run(block)
+    finally:
+        signal.signal(signal.SIGINT, previous)

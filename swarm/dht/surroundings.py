@@ -1,6 +1,6 @@
 """What a node finds out about its own place in the network: its interfaces, and what STUN servers and nodes see of it.
 
-The shell around `LocalHosts`, `Stun` and `swarm.nat`: asks in the background, delays nothing, and judges nothing.
+The shell around `LocalHosts`, `Stun` and `swarm.witnesses`: asks in the background, delays nothing, and judges nothing.
 """
 
 from __future__ import annotations

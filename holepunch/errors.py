@@ -144,7 +144,7 @@ class Reason(Enum):
         """What to do next, one or two sentences."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stage:
     """One step of a dial. ``at`` is in seconds since the dial began."""
 
@@ -156,7 +156,7 @@ class Stage:
         return f"{self.at:.3f}s {self.name}" + (f" ({self.detail})" if self.detail else "")
 
 
-@dataclass(slots=True)
+@dataclass
 class Attempt:
     """What one dial tried, in order."""
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Path"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Path:
     """One way between two peers."""
 

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PeerFound:
     """A peer was found under a topic that it was not known to be in."""
 
@@ -33,14 +33,16 @@ class PeerFound:
     topic: Topic
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DialStarted:
+    """A peer is being dialled."""
+
     public_key: PublicKey
     attempt: int
     """0 for the first dial; how many dials or short connections went before otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DialFailed:
     """A dial ended without a connection. ``str(error)`` says why, and what to do."""
 
@@ -49,21 +51,25 @@ class DialFailed:
     will_retry: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ConnectionOpened:
+    """A connection to a peer, dialled or accepted, is there."""
+
     public_key: PublicKey
     is_initiator: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ConnectionClosed:
+    """A connection is there no more."""
+
     public_key: PublicKey
     is_initiator: bool
     error: Exception | None
     """``None`` for a connection that both sides ended in order."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PeerBanned:
     """The swarm banned a peer by itself. `PeerInfo.ban`, which the application calls, is not reported."""
 
@@ -73,14 +79,14 @@ class PeerBanned:
     """``None``: until `PeerInfo.unban`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BanLifted:
     """A ban expired or was lifted."""
 
     public_key: PublicKey
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TopicRefreshed:
     """A topic was announced, looked up, or both."""
 
@@ -90,7 +96,7 @@ class TopicRefreshed:
     """Other peers that this refresh saw, known before or not."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RefreshFailed:
     """The DHT could not be asked. The next try comes by itself."""
 
@@ -99,7 +105,7 @@ class RefreshFailed:
     """Seconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EventsMissed:
     """So many events were lost here, because this listener was too far behind. Each listener has its own."""
 

@@ -13,6 +13,7 @@ from functools import partial
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+import stun
 import trio
 
 from holepunch.address import Address, split_host_port
@@ -223,8 +224,6 @@ class Stun:
 
 def _mapped_address(exchange: _Exchange, server: Address) -> Address | None:
     """In a thread. Whatever `pystun3` chokes on, it is no witness."""
-    import stun  # when a server is asked: few networks need one
-
     try:
         stun._initialize()
         answer: dict[str, Any] = stun.stun_test(exchange, server.host, server.port, "0.0.0.0", 0)

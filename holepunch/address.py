@@ -7,7 +7,6 @@ Node: bogon 1.3.0 for the classes, hyperdht lib/holepuncher.js for the matcher.
 from __future__ import annotations
 
 import ipaddress
-import re
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["Address", "best_match", "is_bogon", "is_ipv4", "is_lan", "is_private", "is_reserved", "split_host_port"]
 
 _MAX_NAME = 253
-_LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_MAX_LABEL = 63
+_LABEL_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 """Letters, digits and hyphens (RFC 1123 section 2.1), and the underscores that local names have."""
 
 
@@ -82,7 +82,9 @@ def _is_name(host: str) -> bool:
         except UnicodeError:
             return False
     labels = host.removesuffix(".").split(".")
-    return len(host) <= _MAX_NAME and all(_LABEL.fullmatch(label) for label in labels)
+    return len(host) <= _MAX_NAME and all(
+        0 < len(label) <= _MAX_LABEL and not label.strip(_LABEL_CHARACTERS) for label in labels
+    )
 
 
 def _networks(*texts: str) -> tuple[tuple[int, int], ...]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from holepunch.fields import Fields
+
 __all__ = ["Attempt", "ConnectError", "DecodeError", "HandshakeError", "Reason", "Stage", "SwarmError"]
 
 
@@ -144,8 +146,8 @@ class Reason(Enum):
         """What to do next, one or two sentences."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+@dataclass(frozen=True, eq=False, repr=False)
+class Stage(Fields):
     """One step of a dial. ``at`` is in seconds since the dial began."""
 
     name: str
@@ -156,7 +158,7 @@ class Stage:
         return f"{self.at:.3f}s {self.name}" + (f" ({self.detail})" if self.detail else "")
 
 
-@dataclass(slots=True)
+@dataclass
 class Attempt:
     """What one dial tried, in order."""
 

@@ -14,8 +14,6 @@ from typing import Self
 from nacl import bindings
 from nacl.exceptions import BadSignatureError
 
-from holepunch.files import written_aside
-
 __all__ = ["KeyPair", "PublicKey", "check_key_pair", "hash32", "verify"]
 
 _Z32 = "ybndrfg8ejkmcpqxot1uwisza345h769"
@@ -141,6 +139,8 @@ class KeyPair:
 
     @classmethod
     def _create(cls, file: Path) -> Self:
+        from holepunch.files import written_aside  # for a new key file only
+
         file.parent.mkdir(parents=True, exist_ok=True)
         pair = cls.generate()
         with written_aside(file, pair.seed) as part:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from holepunch.stream import EncryptedStream
-from swarm.messages import MessageChannel
 
 if TYPE_CHECKING:
+    from swarm.messages import MessageChannel
     from swarm.topic import Topic
 
 __all__ = ["Connection"]
@@ -24,4 +24,6 @@ class Connection(EncryptedStream):
 
     def messages(self) -> MessageChannel:
         """The same connection as a channel of Python objects in msgpack, one frame each."""
+        from swarm.messages import MessageChannel  # when asked for: most applications bring their own format
+
         return MessageChannel(self)

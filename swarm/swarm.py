@@ -26,8 +26,6 @@ from swarm.kademlia.bootstrap import PUBLIC_BOOTSTRAP
 from swarm.membership import Membership, check_secret
 from swarm.policy.context import MAX_PARALLEL, MAX_PEERS, Limits
 from swarm.policy.policy import Policy
-from swarm.serving import check_handler, serve
-from swarm.state import State
 from swarm.topic import Topic
 
 if TYPE_CHECKING:
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
     from swarm.connection import Connection
     from swarm.nat import Nat
     from swarm.policy.peers import PeerInfo
+    from swarm.state import State
     from swarm.stats import Stats
 
 __all__ = ["Swarm"]
@@ -119,7 +118,11 @@ class Swarm:
         )
         self._arrivals = Arrivals(max_peers)
         self._events = EventStreams()
-        self._state = None if state is None else State(state)
+        self._state: State | None = None
+        if state is not None:
+            from swarm.state import State  # few remember anything: not imported by the others
+
+            self._state = State(state)
         self._waiters = Waiters("Swarm", self.dht.turn)
         if isinstance(identity, str | os.PathLike):  # after all that may be refused: a file is made only for a swarm
             self.dht.default_key_pair = KeyPair.load_or_create(identity)
@@ -346,6 +349,8 @@ class Swarm:
         ``TypeError`` for what is no async function, when it is called at the latest. Cancelled: the handlers are, too,
         and their connections are destroyed.
         """
+        from swarm.serving import check_handler, serve  # when asked for: others iterate
+
         check_handler(handler)
         self._turn()
         await serve(self, handler, strict, task_status)

@@ -1,4 +1,4 @@
-"""What a node says of the NAT in front of it: `swarm.nat`."""
+"""What a node says of the NAT in front of it: `swarm.nat` and `swarm.witnesses`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from holepunch.address import Address
 from holepunch.core import CLIENT, SERVER
 from holepunch.testing import ROUTERS, VirtualNetwork
 from swarm import DHT, Swarm
-from swarm.nat import KEPT, Nat, Witnesses
 from swarm.testing import Testnet
+from swarm.witnesses import KEPT, Witnesses
 from tests.sim.scene import start_dht
 
 if TYPE_CHECKING:
     from holepunch.core import Role
+    from swarm.nat import Nat
 
 HERE = Address("5.6.7.8", 4000)
 LOCAL = Address("192.168.1.2", 4000)

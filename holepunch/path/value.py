@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from holepunch.fields import Fields
+
 if TYPE_CHECKING:
     from holepunch.address import Address
     from holepunch.keys import PublicKey
@@ -12,8 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["Path"]
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+@dataclass(frozen=True, eq=False, repr=False)
+class Path(Fields):
     """One way between two peers."""
 
     kind: Literal["direct", "lan", "relayed"]

@@ -6,7 +6,6 @@ Node: hyperdht lib/server.js (_onpeerhandshake, _onpeerholepunch).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
@@ -54,8 +53,7 @@ class Question(NamedTuple):
     client: Address
 
 
-@dataclass(slots=True)
-class Record:
+class Record(NamedTuple):
     """One handshake, and the copies of its message that may still come."""
 
     incoming: Incoming

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from holepunch.punch.messages import HolepunchInfo, RelayInfo
@@ -19,20 +18,30 @@ if TYPE_CHECKING:
 __all__ = ["Arrival", "Listening"]
 
 
-@dataclass(slots=True)
 class Listening:
     """What the handshakes of one listener share."""
 
-    environment: Environment
-    key_pair: KeyPair
-    local: bool
-    """Tell clients the own local addresses, and look for clients in the own network."""
-    relays: tuple[RelayInfo, ...] = ()
-    relaying: RelayChoice = NO_RELAY
-    """The blind relays that may carry connections."""
-    introduce: Introduce | None = None
-    relay_addresses: tuple[Address, ...] = ()
-    is_relay: Callable[[Address], bool] = lambda _: False
+    __slots__ = ("environment", "introduce", "is_relay", "key_pair", "local", "relay_addresses", "relaying", "relays")
+
+    def __init__(
+        self,
+        environment: Environment,
+        key_pair: KeyPair,
+        local: bool,
+        *,
+        relaying: RelayChoice = NO_RELAY,
+        introduce: Introduce | None = None,
+    ) -> None:
+        self.environment = environment
+        self.key_pair = key_pair
+        self.local = local
+        """Tell clients the own local addresses, and look for clients in the own network."""
+        self.relaying = relaying
+        """The blind relays that may carry connections."""
+        self.introduce = introduce
+        self.relays: tuple[RelayInfo, ...] = ()
+        self.relay_addresses: tuple[Address, ...] = ()
+        self.is_relay: Callable[[Address], bool] = lambda _: False
 
     def hole_punch_info(self, id: int, arrival: Arrival) -> HolepunchInfo:
         """What a client is told of the ways to punch.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from holepunch.address import is_lan
@@ -93,19 +92,33 @@ class ProbeTable:
         return len(self._listeners)
 
 
-@dataclass(slots=True, eq=False)
 class Environment:
     """What every dial and every listener of one endpoint shares."""
 
-    signaller: Signaller
-    sockets: Sockets
-    streams: Streams
-    schedule: Schedule
-    probes: ProbeTable
-    random_punches: RandomPunchLimit
-    rng: Random
-    """Keys, nonces and tokens are drawn from it: outside of tests it must be ``random.SystemRandom()``."""
-    relays: Relays | None = None
-    """None: no connection goes through a relay."""
-    stun: Sequence[AskWitness] = ()
-    """Witnesses besides the signalling network's, for a network too small to have enough of them."""
+    __slots__ = ("probes", "random_punches", "relays", "rng", "schedule", "signaller", "sockets", "streams", "stun")
+
+    def __init__(
+        self,
+        signaller: Signaller,
+        sockets: Sockets,
+        streams: Streams,
+        schedule: Schedule,
+        probes: ProbeTable,
+        random_punches: RandomPunchLimit,
+        rng: Random,
+        *,
+        relays: Relays | None = None,
+        stun: Sequence[AskWitness] = (),
+    ) -> None:
+        self.signaller = signaller
+        self.sockets = sockets
+        self.streams = streams
+        self.schedule = schedule
+        self.probes = probes
+        self.random_punches = random_punches
+        self.rng = rng
+        """Keys, nonces and tokens are drawn from it: outside of tests it must be ``random.SystemRandom()``."""
+        self.relays = relays
+        """None: no connection goes through a relay."""
+        self.stun = stun
+        """Witnesses besides the signalling network's, for a network too small to have enough of them."""

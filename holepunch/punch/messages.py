@@ -4,21 +4,19 @@ Knows layouts only: no state, no clock, no randomness (nonces and secrets come i
 nothing else. Node: hyperdht lib/messages.js, lib/secure-payload.js, lib/constants.js.
 """
 
-from __future__ import annotations
+# no `from __future__ import annotations`: each annotation of a named tuple that is text is compiled at every import
 
 import hashlib
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from nacl import bindings
 from nacl.exceptions import CryptoError
 
+from holepunch.address import Address
 from holepunch.compact import Buffer, Reader, Writer
 from holepunch.errors import DecodeError
 from holepunch.keys import hash32
-
-if TYPE_CHECKING:
-    from holepunch.address import Address
 
 __all__ = [
     "MAX_LISTED",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self, get_args
 
 from holepunch.keys import PublicKey
 
@@ -21,8 +20,7 @@ relay does, one's own or the peer's, so that the peer learns no address of this 
 if the peer asks."""
 
 
-@dataclass(frozen=True, slots=True)
-class RelayChoice:
+class RelayChoice(NamedTuple):
     """The relays of one side."""
 
     keys: tuple[PublicKey, ...] = ()

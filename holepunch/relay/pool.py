@@ -11,14 +11,13 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from holepunch.relay.client import RelayClient
-from holepunch.relay.frame_pump import FramePump
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from holepunch.core import Schedule
     from holepunch.keys import PublicKey
+    from holepunch.relay.client import RelayClient
+    from holepunch.relay.frame_pump import FramePump
     from holepunch.signaller import Cancel
     from holepunch.stream import EncryptedStream
     from holepunch.udx.values import Route
@@ -200,6 +199,9 @@ class RelayConnection:
 
     def _on_path(self, stream: EncryptedStream) -> None:
         """Ask at once, with the first packet: to wait for the relay's would cost every pairing a round trip."""
+        from holepunch.relay.client import RelayClient  # few connections need a relay: not imported by the others
+        from holepunch.relay.frame_pump import FramePump
+
         self._stream = stream
         stream.on_stall = self._on_stall
         self._pump = FramePump(stream)

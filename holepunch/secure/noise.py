@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from nacl import bindings
 from nacl.exceptions import CryptoError
@@ -38,20 +37,23 @@ PATTERNS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """What a finished handshake leaves behind."""
 
-    tx: bytes = field(repr=False)
+    tx: bytes
     """The key of what this side sends, 32 bytes."""
-    rx: bytes = field(repr=False)
+    rx: bytes
     """The key of what the peer sends, 32 bytes."""
-    hash: bytes = field(repr=False)
+    hash: bytes
     """The handshake hash, 64 bytes. It is used whole as the key of what is derived from the session."""
     remote_public_key: PublicKey
     initiator: bool
-    ephemeral: bytes = field(default=b"", compare=False)
+    ephemeral: bytes = b""
     """The initiator's ephemeral public key: what both sides know of this handshake before its first message is read."""
+
+    def __repr__(self) -> str:
+        """Without the secrets: it may end in a log."""
+        return f"<Session with {self.remote_public_key} initiator={self.initiator}>"
 
 
 class Handshake:

@@ -17,7 +17,6 @@ from holepunch.arguments import check_host, check_port
 from holepunch.core import SERVER
 from holepunch.endpoint import Endpoint
 from holepunch.keys import KeyPair, PublicKey, check_key_pair
-from holepunch.nat.stun import StunServer
 from holepunch.punch.environment import Environment, ProbeTable
 from holepunch.punch.limits import RandomPunchLimit
 from holepunch.relay.choice import RelayChoice, RelayPolicy
@@ -239,6 +238,8 @@ class NodeBlock:
 
         Raises ``ValueError`` for a malformed server. Cancelled: the answer is not waited for.
         """
+        from holepunch.nat.stun import StunServer
+
         parsed = StunServer.parse(server)
         self._waiters.check()
         return await self._surroundings.ask_stun(parsed)

@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING
 
 from holepunch.errors import ConnectError, Reason, Stage
-from holepunch.path.relayed import RelayedPath
 from holepunch.punch.dial import Dial
 from holepunch.relay.choice import NO_RELAY
 from swarm.connection import Connection
@@ -72,6 +71,8 @@ def connection_over(
             established.relay.settle(None)
             established.relay.end()
         else:
+            from holepunch.path.relayed import RelayedPath  # few connections need a relay: not imported by the others
+
             RelayedPath(endpoint, connection, established, established.relay, environment.rng)
     return connection
 

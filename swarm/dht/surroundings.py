@@ -1,17 +1,17 @@
 """What a node finds out about its own place in the network: its interfaces, and what STUN servers and nodes see of it.
 
-The shell around `LocalHosts`, `Stun` and `swarm.nat`: asks in the background, delays nothing, and judges nothing.
+The shell around `LocalHosts`, `Stun` and `swarm.witnesses`: asks in the background, delays nothing, and judges nothing.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import trio
 
 from holepunch.address import Address
 from holepunch.arguments import check_texts
-from holepunch.nat.stun import MAX_SERVERS, Stun, StunServer
 from holepunch.udp.localhosts import LocalHosts
 from swarm.kademlia.events import Event
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from holepunch.endpoint import Endpoint
+    from holepunch.nat.stun import Stun, StunServer
     from holepunch.nursery import Background
     from holepunch.punch.environment import AskWitness
     from swarm.kademlia.node import Node
@@ -35,7 +36,12 @@ CHANGES = (Event.NAT_UPDATE, Event.NETWORK_CHANGE, Event.WAKE_UP, Event.PERSISTE
 
 def parse_servers(texts: Iterable[str]) -> tuple[StunServer, ...]:
     """``"host:port"`` strings. Raises ``ValueError`` that shows what is wrong, and what a right one looks like."""
-    servers = tuple(dict.fromkeys(map(StunServer.parse, check_texts(texts, "stun_servers", "stun.example.org:3478"))))
+    given = check_texts(texts, "stun_servers", "stun.example.org:3478")
+    if not given:
+        return ()
+    from holepunch.nat.stun import MAX_SERVERS, StunServer  # few networks need a server: not imported by the others
+
+    servers = tuple(dict.fromkeys(map(StunServer.parse, given)))
     if len(servers) > MAX_SERVERS:
         raise ValueError(f"at most {MAX_SERVERS} STUN servers, got {len(servers)}: four witnesses are enough")
     return servers
@@ -47,15 +53,14 @@ class Surroundings:
     def __init__(self, endpoint: Endpoint, servers: Sequence[StunServer]) -> None:
         self._endpoint = endpoint
         self._hosts = LocalHosts(endpoint.network, endpoint.host)
-        self._stun = Stun(servers, endpoint.network, endpoint.sockets)
+        self._servers = servers
         self._changed = trio.Event()
         self._node: Node
 
     def start(self, node: Node, nursery: Background) -> None:
         self._node = node
-        self._endpoint.on_stun = self._stun.receive
         self._hosts.start(nursery)
-        if self._stun.servers:
+        if self._servers:
             node.subscribe(self._on_event)
             nursery.start_soon(self._ask_in_rounds)
 
@@ -71,6 +76,14 @@ class Surroundings:
 
     # what others see
 
+    @cached_property
+    def _stun(self) -> Stun:
+        from holepunch.nat.stun import Stun
+
+        stun = Stun(self._servers, self._endpoint.network, self._endpoint.sockets)
+        self._endpoint.on_stun = stun.receive
+        return stun
+
     def nat(self) -> Nat:
         node = self._node
         return node.reachability.witnesses.nat(
@@ -82,7 +95,7 @@ class Surroundings:
 
     def stun_witnesses(self, nursery: Background) -> Sequence[AskWitness]:
         """The STUN servers as witnesses for any socket, asked in ``nursery``."""
-        return self._stun.witnesses(nursery, self._endpoint.now)
+        return self._stun.witnesses(nursery, self._endpoint.now) if self._servers else ()
 
     async def ask_stun(self, server: StunServer) -> Address | None:
         """Where a server sees the main socket now; None when it does not say within 4 s."""
@@ -97,7 +110,7 @@ class Surroundings:
     async def _ask_in_rounds(self) -> None:
         while True:
             async with trio.open_nursery() as nursery:
-                for server in self._stun.servers:
+                for server in self._servers:
                     nursery.start_soon(self.ask_stun, server)
             await trio.sleep(ROUND_PAUSE)
             with trio.move_on_after(ROUND - ROUND_PAUSE):

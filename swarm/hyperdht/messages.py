@@ -4,18 +4,15 @@ What connecting sends (PEER_HANDSHAKE, PEER_HOLEPUNCH) is in `holepunch.punch.me
 and nothing else. Node: hyperdht lib/messages.js, hyperdht-address.
 """
 
-from __future__ import annotations
+# no `from __future__ import annotations`: each annotation of a named tuple that is text is compiled at every import
 
+from collections.abc import Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
+from holepunch.address import Address
 from holepunch.compact import Buffer, Reader, Writer
 from holepunch.keys import PublicKey
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from holepunch.address import Address
 
 __all__ = [
     "SIGNATURE_SIZE",

@@ -14,7 +14,7 @@ from holepunch.nat.sampler import Sampler
 from swarm.kademlia.ids import node_id
 from swarm.kademlia.maintenance import RECHECK_TICKS, STABLE_TICKS
 from swarm.kademlia.packets import PING_NAT
-from swarm.nat import Witnesses
+from swarm.witnesses import Witnesses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,8 +7,7 @@ lib/io.js.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from holepunch.core import CLIENT, SERVER
 from holepunch.errors import DecodeError
@@ -42,8 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["OnReply", "Reply", "Request", "Rpc"]
 
 
-@dataclass(slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A response to one of the own requests."""
 
     from_: Address

@@ -1,7 +1,6 @@
 """Everything that Hyperswarm decides: whom to look for, dial, let in and keep. Pure; the swarm drives it."""
 
 from swarm.policy.context import Limits
-from swarm.policy.effects import Effects, Search
 from swarm.policy.events import (
     BanLifted,
     ConnectionClosed,
@@ -26,7 +25,6 @@ __all__ = [
     "ConnectionOpened",
     "DialFailed",
     "DialStarted",
-    "Effects",
     "Event",
     "Limits",
     "PeerBanned",
@@ -34,7 +32,6 @@ __all__ = [
     "PeerInfo",
     "Policy",
     "RefreshFailed",
-    "Search",
     "Session",
     "TopicRefreshed",
 ]

@@ -4,9 +4,8 @@ but the budget of connections.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from holepunch.arguments import check_integer
 from swarm.policy.events import ConnectionClosed, ConnectionOpened, DialFailed, DialStarted
@@ -36,22 +35,28 @@ or two; what waits for it is a connection of our own, which is then handed out."
 _UPDATES = (DialStarted, DialFailed, ConnectionOpened, ConnectionClosed)
 
 
-@dataclass(frozen=True, slots=True)
 class Limits:
     """How many connections there may be; ``None`` is no limit, for those that may be it. Raises ``TypeError``, and
     ``ValueError`` for a number below 1."""
 
-    max_peers: int = MAX_PEERS
-    """Connections open or being dialled, of both kinds. Peers of `join_peer` and `connect` may come on top."""
-    max_parallel: int = MAX_PARALLEL
-    """Dials in progress at a time that the swarm began by itself."""
-    max_client_connections: int | None = None
-    max_server_connections: int | None = None
+    __slots__ = ("max_client_connections", "max_parallel", "max_peers", "max_server_connections")
 
-    def __post_init__(self) -> None:
-        for name in ("max_peers", "max_parallel", "max_client_connections", "max_server_connections"):
+    def __init__(
+        self,
+        max_peers: int = MAX_PEERS,
+        max_parallel: int = MAX_PARALLEL,
+        max_client_connections: int | None = None,
+        max_server_connections: int | None = None,
+    ) -> None:
+        self.max_peers: Final = check_integer(max_peers, "max_peers", 1)
+        """Connections open or being dialled, of both kinds. Peers of `join_peer` and `connect` may come on top."""
+        self.max_parallel: Final = check_integer(max_parallel, "max_parallel", 1)
+        """Dials in progress at a time that the swarm began by itself."""
+        self.max_client_connections: Final = max_client_connections
+        self.max_server_connections: Final = max_server_connections
+        for name in ("max_client_connections", "max_server_connections"):
             value = getattr(self, name)
-            if value is not None or name in ("max_peers", "max_parallel"):
+            if value is not None:
                 check_integer(value, name, 1)
 
     def room_to_dial(self, links: int, clients: int, explicit: int) -> bool:
@@ -68,19 +73,19 @@ class Limits:
         return self.max_server_connections is None or servers < self.max_server_connections
 
 
-@dataclass(slots=True)
 class Counters:
     """See `swarm.stats`."""
 
-    attempted: int = 0
-    dialled: int = 0
-    failed: int = 0
-    dialled_closed: int = 0
-    accepted: int = 0
-    accepted_closed: int = 0
-    refused: int = 0
-    updates: int = 0
-    bans: int = 0
+    def __init__(self) -> None:
+        self.attempted = 0
+        self.dialled = 0
+        self.failed = 0
+        self.dialled_closed = 0
+        self.accepted = 0
+        self.accepted_closed = 0
+        self.refused = 0
+        self.updates = 0
+        self.bans = 0
 
 
 class Phase(Enum):

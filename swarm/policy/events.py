@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from holepunch.fields import Fields
+
 if TYPE_CHECKING:
     from holepunch.errors import ConnectError
     from holepunch.keys import PublicKey
@@ -25,23 +27,25 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class PeerFound:
+@dataclass(frozen=True, eq=False, repr=False)
+class PeerFound(Fields):
     """A peer was found under a topic that it was not known to be in."""
 
     public_key: PublicKey
     topic: Topic
 
 
-@dataclass(frozen=True, slots=True)
-class DialStarted:
+@dataclass(frozen=True, eq=False, repr=False)
+class DialStarted(Fields):
+    """A peer is being dialled."""
+
     public_key: PublicKey
     attempt: int
     """0 for the first dial; how many dials or short connections went before otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class DialFailed:
+@dataclass(frozen=True, eq=False, repr=False)
+class DialFailed(Fields):
     """A dial ended without a connection. ``str(error)`` says why, and what to do."""
 
     error: ConnectError
@@ -49,22 +53,26 @@ class DialFailed:
     will_retry: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionOpened:
+@dataclass(frozen=True, eq=False, repr=False)
+class ConnectionOpened(Fields):
+    """A connection to a peer, dialled or accepted, is there."""
+
     public_key: PublicKey
     is_initiator: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionClosed:
+@dataclass(frozen=True, eq=False, repr=False)
+class ConnectionClosed(Fields):
+    """A connection is there no more."""
+
     public_key: PublicKey
     is_initiator: bool
     error: Exception | None
     """``None`` for a connection that both sides ended in order."""
 
 
-@dataclass(frozen=True, slots=True)
-class PeerBanned:
+@dataclass(frozen=True, eq=False, repr=False)
+class PeerBanned(Fields):
     """The swarm banned a peer by itself. `PeerInfo.ban`, which the application calls, is not reported."""
 
     public_key: PublicKey
@@ -73,15 +81,15 @@ class PeerBanned:
     """``None``: until `PeerInfo.unban`."""
 
 
-@dataclass(frozen=True, slots=True)
-class BanLifted:
+@dataclass(frozen=True, eq=False, repr=False)
+class BanLifted(Fields):
     """A ban expired or was lifted."""
 
     public_key: PublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class TopicRefreshed:
+@dataclass(frozen=True, eq=False, repr=False)
+class TopicRefreshed(Fields):
     """A topic was announced, looked up, or both."""
 
     topic: Topic
@@ -90,8 +98,8 @@ class TopicRefreshed:
     """Other peers that this refresh saw, known before or not."""
 
 
-@dataclass(frozen=True, slots=True)
-class RefreshFailed:
+@dataclass(frozen=True, eq=False, repr=False)
+class RefreshFailed(Fields):
     """The DHT could not be asked. The next try comes by itself."""
 
     topic: Topic
@@ -99,8 +107,8 @@ class RefreshFailed:
     """Seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class EventsMissed:
+@dataclass(frozen=True, eq=False, repr=False)
+class EventsMissed(Fields):
     """So many events were lost here, because this listener was too far behind. Each listener has its own."""
 
     count: int

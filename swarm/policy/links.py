@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -34,35 +33,62 @@ class State(Enum):
     OPEN = auto()
 
 
-@dataclass(slots=True, eq=False)
 class Link:
     """One connection from the first thought of it to its end."""
 
-    id: int
-    peer: PeerInfo
-    is_initiator: bool
-    state: State
-    messages: Messages = _no_messages
-    by_application: bool = False
-    """A dial that `Policy.connect` began."""
-    waiters: list[Waiter] = field(default_factory=list)
-    """Callers of `Policy.connect`, while it is no connection yet."""
-    rival: Link | None = None
-    """A connection that the peer began and that waits, verified, for this dial of ours to open or to fail."""
-    cancel_wait: Cancel | None = None
-    """While it is pending."""
-    postponed: list[Callable[[], None]] = field(default_factory=list)
-    """Called once, when this dial is a connection or has ended."""
-    held: bool = False
-    """A dial that opened, but will be replaced by the one that the peer began, if that opens in time."""
-    stalled: bool = False
-    """An open connection through which nothing gets at the moment."""
-    redials: int = 0
-    """Dials since then that failed."""
-    successor: Link | None = None
-    """The dial that is to replace it then."""
-    predecessor: Link | None = None
-    """What this dial is to replace."""
+    __slots__ = (
+        "by_application",
+        "cancel_wait",
+        "held",
+        "id",
+        "is_initiator",
+        "messages",
+        "peer",
+        "postponed",
+        "predecessor",
+        "redials",
+        "rival",
+        "stalled",
+        "state",
+        "successor",
+        "waiters",
+    )
+
+    def __init__(
+        self,
+        id: int,
+        peer: PeerInfo,
+        is_initiator: bool,
+        state: State,
+        messages: Messages = _no_messages,
+        *,
+        by_application: bool = False,
+    ) -> None:
+        self.id = id
+        self.peer = peer
+        self.is_initiator = is_initiator
+        self.state = state
+        self.messages = messages
+        self.by_application = by_application
+        """A dial that `Policy.connect` began."""
+        self.waiters: list[Waiter] = []
+        """Callers of `Policy.connect`, while it is no connection yet."""
+        self.rival: Link | None = None
+        """A connection that the peer began and that waits, verified, for this dial of ours to open or to fail."""
+        self.cancel_wait: Cancel | None = None
+        """While it is pending."""
+        self.postponed: list[Callable[[], None]] = []
+        """Called once, when this dial is a connection or has ended."""
+        self.held = False
+        """A dial that opened, but will be replaced by the one that the peer began, if that opens in time."""
+        self.stalled = False
+        """An open connection through which nothing gets at the moment."""
+        self.redials = 0
+        """Dials since then that failed."""
+        self.successor: Link | None = None
+        """The dial that is to replace it then."""
+        self.predecessor: Link | None = None
+        """What this dial is to replace."""
 
 
 class Links:

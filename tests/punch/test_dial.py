@@ -14,7 +14,7 @@ from holepunch.errors import ConnectError, Reason
 from holepunch.keys import KeyPair
 from holepunch.nat.classifier import Firewall
 from holepunch.punch.dial import MAX_STAGES, Dial
-from holepunch.punch.messages import Abort, HolepunchPayload, NoisePayload, UdxInfo
+from holepunch.punch.messages import VERSION, Abort, HolepunchPayload, NoisePayload, UdxInfo
 from tests.punch.explained import check_explanation
 from tests.punch.internet import Data
 from tests.punch.scripted import ScriptedServer
@@ -360,7 +360,9 @@ addresses = st.lists(st.builds(Address, st.ip_addresses(v=4).map(str), st.intege
         connected=st.booleans(),
         punching=st.booleans(),
         addresses=st.none() | addresses,
+        remote_address=st.none(),
         token=st.none() | st.just(bytes(32)),
+        remote_token=st.none(),
     ),
     st.booleans(),
     st.sampled_from(["home", "symmetric", "sequential"]),
@@ -375,10 +377,16 @@ def test_any_answer_to_a_hole_punch_ends_in_a_reason(answer: HolepunchPayload, e
 @given(
     st.builds(
         NoisePayload,
+        version=st.just(VERSION),
+        error=st.just(Abort.NONE),
         firewall=st.sampled_from([0, 1, 2, 3, 4, 250]),
         holepunch=st.none(),
         addresses4=addresses,
+        addresses6=st.just(()),
+        udx=st.none(),
+        relay_through=st.none(),
         relay_addresses=st.none() | addresses,
+        greeting=st.none(),
     )
 )
 @settings(max_examples=30)

@@ -17,6 +17,7 @@ from holepunch.punch.messages import (
     MAX_TAGS,
     NS_PEER_HANDSHAKE,
     NS_PEER_HOLEPUNCH,
+    VERSION,
     Greeting,
     HandshakeMessage,
     HolepunchInfo,
@@ -239,7 +240,11 @@ key = st.binary(min_size=32, max_size=32)
         | st.builds(
             HolepunchInfo, st.integers(0, 2**32), st.lists(st.builds(RelayInfo, ipv4, ipv4), max_size=4).map(tuple)
         ),
+        version=st.just(VERSION),
         addresses4=st.lists(ipv4, max_size=4).map(tuple),
+        addresses6=st.lists(st.binary(min_size=18, max_size=18), max_size=4).map(tuple),
+        greeting=st.none()
+        | st.builds(Greeting, st.lists(st.binary(min_size=16, max_size=16), max_size=16).map(tuple), st.booleans()),
         udx=st.none() | st.builds(UdxInfo, st.integers(0, 2**32 - 1), st.booleans(), st.integers(0, 2**32)),
         secret_stream=st.booleans(),
         relay_through=st.none() | st.builds(RelayThrough, key, key),

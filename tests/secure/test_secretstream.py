@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import random
 import sys
 
@@ -67,7 +66,7 @@ def test_keys_and_random_parts_of_another_length_are_misuse() -> None:
     with pytest.raises(ValueError, match="32 and 24 bytes are needed, got 32 and 23"):
         SecretStream(session, bytes(23), bytes(8))
     with pytest.raises(ValueError, match="got 31 and 24"):
-        SecretStream(dataclasses.replace(session, tx=bytes(31)), bytes(24), bytes(8))
+        SecretStream(session._replace(tx=bytes(31)), bytes(24), bytes(8))
     with pytest.raises(ValueError, match="a counter of 8 bytes is needed, got 7"):
         SecretStream(session, bytes(24), bytes(7))
 

@@ -319,8 +319,9 @@ class Rules(RuleBasedStateMachine):
     def counts_add_up(self) -> None:
         stats = self.policy.stats()
         dialled = stats.dialled
-        assert dialled.attempted == dialled.opened + dialled.failed + len(self.world.dials)
-        mine = [link for link in self.policy._links if link.id in self.world.open]
+        held = {link.id for link in self.policy._links.dialling.values() if link.held}
+        assert dialled.attempted == dialled.opened + dialled.failed + len(self.world.dials) + len(held)
+        mine = [link for link in self.policy._links if link.id in self.world.open and link.id not in held]
         assert dialled.opened - dialled.closed == sum(link.is_initiator for link in mine)
         assert stats.accepted.opened - stats.accepted.closed == sum(not link.is_initiator for link in mine)
         assert stats.connections == len(mine)

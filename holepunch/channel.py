@@ -13,6 +13,7 @@ from holepunch.core import STEP
 from holepunch.errors import DecodeError
 from holepunch.path import Path
 from holepunch.path.following import Following
+from holepunch.ping import Ping
 from holepunch.secure.secretstream import EMPTY_FRAME, SecretStream
 from holepunch.udx import Event
 from holepunch.udx.stream import SEND_QUEUE
@@ -385,9 +386,13 @@ class SecureChannel:
             at = max(self._wrote_at, self._heard_at) + KEEP_ALIVE + self._waits * 2 * STEP
         return at // STEP * STEP
 
-    def ping(self) -> None:
-        """Write an empty frame: a peer that is gone is noticed within UDX's 13 s."""
-        if not self._eof_sent and not self.is_closed:
-            self._raw.core.write(self._secret.encrypt(b""))
-            self._wrote_at = self._endpoint.schedule.now
-            self._endpoint.touch(self._raw)
+    def ping(self) -> Ping | None:
+        """Write an empty frame. A peer that is gone is noticed within UDX's 13 s, or sooner by who looks at the `Ping`.
+        None: nothing can be written any more."""
+        if self._eof_sent or self.is_closed:
+            return None
+        self._wrote_at = self._endpoint.schedule.now
+        ping = Ping(self._raw.core, self._wrote_at)
+        self._raw.core.write(self._secret.encrypt(b""))
+        self._endpoint.touch(self._raw)
+        return ping

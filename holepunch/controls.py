@@ -15,6 +15,7 @@ from holepunch.udx import Event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from holepunch.ping import Ping
     from holepunch.secure.noise import Session
 
 __all__ = ["ControlledStream"]
@@ -82,11 +83,11 @@ class ControlledStream(EncryptedStream):
         received, sent = super().message_bytes
         return max(0, received - self._secret.control_bytes_received), sent - self._secret.control_bytes_sent
 
-    def ping(self) -> None:
+    def ping(self) -> Ping | None:
         if self._quiet:
             self._wrote_at = self._endpoint.schedule.now
-        else:
-            super().ping()
+            return None
+        return super().ping()
 
     def _send_header(self) -> None:
         if not self._quiet:

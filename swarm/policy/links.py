@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from holepunch.signaller import Cancel
+    from swarm.policy.effects import Ping
     from swarm.policy.peers import PeerInfo
 
 __all__ = ["Link", "Links", "Messages", "State", "Waiter"]
@@ -48,7 +49,8 @@ class Link:
     waiters: list[Waiter] = field(default_factory=list)
     """Callers of `Policy.connect`, while it is no connection yet."""
     rival: Link | None = None
-    """A connection that the peer began and that waits, verified, for this dial of ours to open or to fail."""
+    """A connection that the peer began and that waits, verified: for this dial of ours to open or to fail, or for this
+    connection to be proven alive or dead."""
     cancel_wait: Cancel | None = None
     """While it is pending."""
     postponed: list[Callable[[], None]] = field(default_factory=list)
@@ -57,12 +59,23 @@ class Link:
     """A dial that opened, but will be replaced by the one that the peer began, if that opens in time."""
     stalled: bool = False
     """An open connection through which nothing gets at the moment."""
+    ping: Ping | None = None
+    """What was sent on this connection because its peer asks for another one."""
     redials: int = 0
     """Dials since then that failed."""
     successor: Link | None = None
     """The dial that is to replace it then."""
     predecessor: Link | None = None
     """What this dial is to replace."""
+
+    @property
+    def doubted(self) -> bool:
+        """Its peer has not answered yet."""
+        return self.ping is not None and not self.ping.answered
+
+    def silent(self, now: float) -> bool:
+        """Whether it is as good as dead: its peer would have answered by now."""
+        return self.stalled or (self.ping is not None and not self.ping.answered and now >= self.ping.due)
 
 
 class Links:

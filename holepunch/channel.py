@@ -13,6 +13,7 @@ from holepunch.errors import DecodeError
 from holepunch.keepalive import KeepAlive
 from holepunch.path import Path
 from holepunch.path.following import Following
+from holepunch.ping import Ping
 from holepunch.secure.secretstream import EMPTY_FRAME, SecretStream
 from holepunch.udx import Event
 from holepunch.udx.stream import SEND_QUEUE
@@ -370,11 +371,15 @@ class SecureChannel:
         # the same expression as in the comparison: another could round to a time that never comes
         self._timer = self._endpoint.schedule.at(self._alive.due(self.controls_agreed), self._keep_alive)
 
-    def ping(self) -> None:
-        """Write an empty frame: a peer that is gone is noticed within UDX's 13 s."""
+    def ping(self) -> Ping | None:
+        """Write an empty frame. A peer that is gone is noticed within UDX's 13 s, or sooner by who looks at the `Ping`.
+        None: nothing can be written, or not yet."""
         if self._eof_sent or self.is_closed:
-            return
+            return None
         self._alive.wrote_at = self._endpoint.schedule.now
-        if not self._quiet:
-            self._raw.core.write(self._secret.encrypt(b""))
-            self._endpoint.touch(self._raw)
+        if self._quiet:
+            return None
+        ping = Ping(self._raw.core, self._alive.wrote_at)
+        self._raw.core.write(self._secret.encrypt(b""))
+        self._endpoint.touch(self._raw)
+        return ping

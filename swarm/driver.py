@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from holepunch.address import Address
     from holepunch.core import Entry
     from holepunch.keys import KeyPair
+    from holepunch.ping import Ping
     from holepunch.signaller import Cancel
     from swarm.connection import Connection
     from swarm.dht.dht import DHT
@@ -121,7 +122,9 @@ class Driver:
 
     @property
     def connections(self) -> list[Connection]:
-        return [connection for connection in self._connections.values() if not connection.is_closed]
+        """Without those that wait for the place of another."""
+        open_ones = ((link, connection) for link, connection in self._connections.items() if not connection.is_closed)
+        return [each for link, each in open_ones if self.policy.connection(each.remote_public_key) == link]
 
     def begin(self, policy: Policy, allow: Ask | None) -> None:
         """The swarm runs: from now on effects are asked for. ``allow``: whom to ask about peers, if anybody."""
@@ -210,10 +213,9 @@ class Driver:
             attempt = Attempt(remote_public_key=connection.remote_public_key)
             connection.destroy(ConnectError(reason, attempt))
 
-    def keep_alive(self, link: int) -> None:
+    def ping(self, link: int) -> Ping | None:
         connection = self._connections.get(link)
-        if connection is not None:
-            connection.ping()
+        return None if connection is None else connection.ping()
 
     def deliver(self, link: int, peer: PeerInfo) -> None:
         connection = self._connections[link]

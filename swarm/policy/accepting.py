@@ -45,7 +45,9 @@ class Acceptor:
         if dial is not None and dial.state is State.OPEN:
             # it would not ask if all went well: what is dead shows, and a path that only this side's NAT forgot is
             # opened again
-            self._context.effects.keep_alive(dial.id)
+            ping = self._context.effects.ping(dial.id)
+            if not dial.doubted:  # who repeats old handshakes puts nothing off
+                dial.ping = ping
         if dial is not None and dial.state is State.DIALLING and public_key < self._context.own_key:
             self._postpone(dial, public_key, decide, topics)
         else:
@@ -101,23 +103,37 @@ class Acceptor:
             self._refuse(id, public_key, Reason.REFUSED if self._context.running else Reason.SUSPENDED, obstacle)
             return
         self._context.expected.pop(public_key, None)
-        link = Link(id, self._book.add(public_key), False, State.OPEN, messages)
+        self._place(Link(id, self._book.add(public_key), False, State.OPEN, messages))
+
+    def _place(self, link: Link) -> None:
+        public_key = link.peer.public_key
         existing = self._links.of(public_key)
         if existing is None:
             self._open(link, [])
         elif existing.is_initiator and not self._context.limits.room_to_accept(self._links.servers):
-            self._refuse(id, public_key, Reason.REFUSED, "max_server_connections")
+            self._refuse(link.id, public_key, Reason.REFUSED, "max_server_connections")
         elif existing.state is State.PENDING:
             self._open(link, self._dialler.withdraw(existing, Reason.DUPLICATE_CONNECTION))
-        elif existing.stalled or keeps_new(self._context.own_key, public_key, *existing.messages()):
+        elif existing.silent(self._context.schedule.now) or keeps_new(
+            self._context.own_key, public_key, *existing.messages()
+        ):
             self._replace(existing, link)
-        elif existing.state is State.OPEN:
-            self._context.effects.close(id, Reason.DUPLICATE_CONNECTION)
-        else:
+        elif existing.state is State.DIALLING:
             self._park(existing, link)
+        elif existing.ping is not None and existing.doubted:
+            self._park(existing, link)
+            self._context.schedule.at(existing.ping.due, lambda: self._place_parked(existing, link))
+        else:
+            self._context.effects.close(link.id, Reason.DUPLICATE_CONNECTION)
+
+    def _place_parked(self, existing: Link, rival: Link) -> None:
+        """The peer of an old connection has had its time to prove that it is there."""
+        if existing.rival is rival:
+            self._links.take_rival(existing)
+            self._place(rival)
 
     def promote(self, rival: Link, waiters: list[Waiter]) -> bool:
-        """The dial that a connection was parked behind has failed. False: it cannot take its place."""
+        """What a connection was parked behind has failed or ended. False: it cannot take its place."""
         obstacle = self._obstacle(rival.peer.public_key)
         if obstacle is None:
             self._open(rival, waiters)
@@ -177,16 +193,15 @@ class Acceptor:
         else:
             self._open(link, self._dialler.withdraw(existing, Reason.DUPLICATE_CONNECTION))
 
-    def _park(self, dial: Link, rival: Link) -> None:
-        """Our own dial would win: keep the other until it did.
+    def _park(self, existing: Link, rival: Link) -> None:
+        """The other would win: keep this one until it did.
 
-        Node closes it at once. Where only one of the two dials can get through, and it is the one that the rule
-        would close, both sides then retry into each other until they give up.
+        Node closes it at once. Where only one of two dials can get through, and it is the one that the rule would
+        close, both sides then retry into each other until they give up. And who restarted, and has the smaller key, is
+        turned away until UDX finds its old connection dead.
         """
-        older = self._links.take_rival(dial)
-        if older is not None:
-            self._context.effects.close(older.id, Reason.DUPLICATE_CONNECTION)
-        self._links.add_rival(dial, rival)
+        self._dialler.close_rival(existing)
+        self._links.add_rival(existing, rival)
 
     def _refuse(self, id: int, public_key: bytes, reason: Reason, obstacle: str) -> None:
         self._context.counters.refused += 1

@@ -136,9 +136,9 @@ class Dialler:
         self.queue.discard(peer)
         self.retry.discard(peer)
         link = self._links.of(peer.public_key)
-        if link is not None:
-            self.withdraw_successor(link)
-        if link is not None and link.state is not State.OPEN:
+        if link is not None and link.state is State.OPEN:
+            self._clear(link, Reason.REFUSED)
+        elif link is not None:
             self._give_up(link, Reason.REFUSED)
         self.flushes.tried(peer.public_key)
         self.run()
@@ -247,9 +247,7 @@ class Dialler:
 
     def _opened(self, link: Link, messages: Messages) -> None:
         self._links.opened(link)
-        rival = self._links.take_rival(link)
-        if rival is not None:
-            self._context.effects.close(rival.id, Reason.DUPLICATE_CONNECTION)
+        self.close_rival(link)
         self._hand_out(link, messages)
 
     def adopt(self, link: Link, messages: Messages) -> None:
@@ -307,11 +305,20 @@ class Dialler:
 
     def _give_up(self, link: Link, reason: Reason) -> None:
         """Take back a dial, and disappoint who waits for it."""
+        self.close_rival(link, reason)
+        for on_result in self.withdraw(link, reason):
+            on_result(link.peer.error(reason))
+
+    def _clear(self, link: Link, reason: Reason = Reason.DUPLICATE_CONNECTION) -> None:
+        """Nothing takes the place of this open connection."""
+        self.withdraw_successor(link)
+        self.close_rival(link, reason)
+
+    def close_rival(self, link: Link, reason: Reason = Reason.DUPLICATE_CONNECTION) -> None:
+        """Close the connection that waits for this one's place."""
         rival = self._links.take_rival(link)
         if rival is not None:
             self._context.effects.close(rival.id, reason)
-        for on_result in self.withdraw(link, reason):
-            on_result(link.peer.error(reason))
 
     # -- any connection ------------------------------------------------------------------------------------------------
 
@@ -329,10 +336,9 @@ class Dialler:
 
     def remove(self, link: Link, error: Exception | None) -> None:
         """An open connection ended."""
-        self.withdraw_successor(link)
+        self._clear(link)
         self._links.remove(link)
-        link.peer.last_error = error
-        link.peer.ended = True
+        link.peer.last_error, link.peer.ended = error, True
         if link.is_initiator:
             self._context.counters.dialled_closed += 1
         else:
@@ -340,14 +346,18 @@ class Dialler:
         self._context.emit(ConnectionClosed(link.peer.public_key, link.is_initiator, error))
 
     def closed(self, link: Link, error: Exception | None) -> None:
-        """An open connection ended by itself. The side that dialled dials again; both at once would collide.
+        """An open connection ended by itself. One that waits takes its place, or who dialled dials again: both at once
+        would collide.
 
         If it broke, the other side dials once as well, much later: a peer that did not get through four times in a row
         gives up until it looks again, which takes ten minutes.
         """
         peer = link.peer
-        successor = self._links.take_successor(link)
+        rival = self._links.take_rival(link)
+        successor = self._links.take_successor(link) if rival is None else None
         self.remove(link, error)
+        if rival is not None and self._promote(rival, []):
+            return
         if successor is not None:
             self._links.add(successor)
         elif link.is_initiator:
@@ -379,7 +389,7 @@ class Dialler:
             if link.state is not State.OPEN:
                 self._give_up(link, reason)
                 continue
-            self.withdraw_successor(link)
+            self._clear(link, reason)
             if close_open:
                 self._context.effects.close(link.id, reason)
                 self.remove(link, None)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from swarm.policy.peers import PeerInfo
     from swarm.topic import Topic
 
-__all__ = ["Effects", "OnFound", "Search"]
+__all__ = ["Effects", "OnFound", "Ping", "Search"]
 
 OnFound = Callable[[bytes, Sequence[Address]], None]
 """A record that a look-up saw: public key and relay addresses. Called as often as the record is seen."""
@@ -35,6 +35,17 @@ class Search(Protocol):
         """Neither callable is called from now on. ``closest`` stays readable."""
 
 
+class Ping(Protocol):
+    """Something that was sent on a connection, and that its peer acknowledges if it is there."""
+
+    due: float
+    """By when it has done so, in seconds on the policy's clock."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the peer was heard since."""
+
+
 class Effects(Protocol):
     """The driver of one policy. A link is the number of one connection, from the first thought of it to its end."""
 
@@ -47,8 +58,8 @@ class Effects(Protocol):
     def close(self, link: int, reason: Reason) -> None:
         """End a connection or a dial in progress with this cause. The policy has forgotten it: report nothing more."""
 
-    def keep_alive(self, link: int) -> None:
-        """Send something on this connection, so that a dead path shows."""
+    def ping(self, link: int) -> Ping | None:
+        """Send something on this connection, so that a dead path shows. None: it takes nothing any more."""
 
     def deliver(self, link: int, peer: PeerInfo) -> None:
         """Hand this connection to the application. Not called for those that `Policy.connect` hands to its caller."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from holepunch.signaller import Cancel
+    from swarm.policy.effects import Ping
     from swarm.policy.peers import PeerInfo
 
 __all__ = ["Link", "Links", "Messages", "State", "Waiter"]
@@ -44,6 +45,7 @@ class Link:
         "is_initiator",
         "messages",
         "peer",
+        "ping",
         "postponed",
         "predecessor",
         "redials",
@@ -74,7 +76,8 @@ class Link:
         self.waiters: list[Waiter] = []
         """Callers of `Policy.connect`, while it is no connection yet."""
         self.rival: Link | None = None
-        """A connection that the peer began and that waits, verified, for this dial of ours to open or to fail."""
+        """A connection that the peer began and that waits, verified: for this dial of ours to open or to fail, or for
+        this connection to be proven alive or dead."""
         self.cancel_wait: Cancel | None = None
         """While it is pending."""
         self.postponed: list[Callable[[], None]] = []
@@ -83,12 +86,23 @@ class Link:
         """A dial that opened, but will be replaced by the one that the peer began, if that opens in time."""
         self.stalled = False
         """An open connection through which nothing gets at the moment."""
+        self.ping: Ping | None = None
+        """What was sent on this connection because its peer asks for another one."""
         self.redials = 0
         """Dials since then that failed."""
         self.successor: Link | None = None
         """The dial that is to replace it then."""
         self.predecessor: Link | None = None
         """What this dial is to replace."""
+
+    @property
+    def doubted(self) -> bool:
+        """Its peer has not answered yet."""
+        return self.ping is not None and not self.ping.answered
+
+    def silent(self, now: float) -> bool:
+        """Whether it is as good as dead: its peer would have answered by now."""
+        return self.stalled or (self.ping is not None and not self.ping.answered and now >= self.ping.due)
 
 
 class Links:

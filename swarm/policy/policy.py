@@ -344,7 +344,7 @@ class Policy:
     def _probe(self) -> None:
         for link in self._links:
             if link.state is State.OPEN:
-                self._context.effects.keep_alive(link.id)
+                self._context.effects.ping(link.id)
 
     def suspend(self, on_done: Callable[[], None]) -> None:
         """Close every connection, unannounce every topic, dial and accept nothing until `resume`."""

@@ -9,11 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from holepunch.address import Address
+    from holepunch.core import Schedule
     from holepunch.errors import Reason
     from swarm.policy import Event, PeerInfo
     from swarm.topic import Topic
 
-__all__ = ["Notes", "Query"]
+__all__ = ["Notes", "Ping", "Query"]
 
 
 @dataclass(eq=False)
@@ -28,11 +29,19 @@ class Query:
         self.active = False
 
 
+@dataclass(eq=False)
+class Ping:
+    due: float
+    answered: bool = False
+
+
 class Notes:
     """Effects that only note what was asked for, and check that it may be asked for."""
 
-    def __init__(self, own_key: bytes) -> None:
+    def __init__(self, own_key: bytes, schedule: Schedule) -> None:
         self.own_key = own_key
+        self.schedule = schedule
+        self.pings: list[Ping] = []
         self.dials: dict[int, bytes] = {}
         self.open: dict[int, tuple[bytes, bool]] = {}
         self.searches: list[Query] = []
@@ -49,8 +58,10 @@ class Notes:
         known = self.dials.pop(link, None) is not None
         assert known ^ (self.open.pop(link, None) is not None)
 
-    def keep_alive(self, link: int) -> None:
+    def ping(self, link: int) -> Ping | None:
         assert link in self.open
+        self.pings.append(Ping(self.schedule.now + 0.5))
+        return self.pings[-1]
 
     def deliver(self, link: int, peer: PeerInfo) -> None:
         assert link not in self.delivered

@@ -174,7 +174,7 @@ def test_a_network_change_probes_connections_and_announces_anew() -> None:
         world.run(1)
     a.searches.clear()
     a.policy.network_changed()
-    assert a.kept_alive == [end.link for end in a.open]
+    assert a.pinged == [end.link for end in a.open]
     assert kinds(a) == ["clear"]
     world.run(30)
     assert kinds(a) == ["clear", *["lookup"] * 3]
@@ -200,7 +200,7 @@ def test_waking_up_refreshes_within_two_seconds_but_not_at_once() -> None:
         world.run(5)
     a.searches.clear()
     a.policy.woke_up()
-    assert a.kept_alive == [end.link for end in a.open]
+    assert a.pinged == [end.link for end in a.open]
     assert a.searches == []
     world.run(2.5)
     assert kinds(a)[:2] == ["clear", "lookup"]

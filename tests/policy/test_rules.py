@@ -44,8 +44,8 @@ class Rules(RuleBasedStateMachine):
         seed=st.integers(0, 99),
     )
     def begin(self, limits: Limits, asks: bool, seed: int) -> None:
-        self.world = Notes(OWN)
         self.schedule = Schedule()
+        self.world = Notes(OWN, self.schedule)
         self.limits = limits
         self.policy = Policy(OWN, self.schedule, random.Random(seed), self.world, limits=limits, asks=asks)
         self.sessions: list[Session] = []
@@ -202,6 +202,11 @@ class Rules(RuleBasedStateMachine):
         else:
             self.policy.revived(link)
 
+    @precondition(lambda self: self.world.pings)
+    @rule(data=st.data())
+    def peer_answers(self, data: st.DataObject) -> None:
+        data.draw(st.sampled_from(self.world.pings)).answered = True
+
     @precondition(lambda self: self.closed)
     @rule(data=st.data())
     def late_reports(self, data: st.DataObject) -> None:
@@ -263,12 +268,13 @@ class Rules(RuleBasedStateMachine):
 
     @invariant()
     def there_is_at_most_one_connection_for_each_key(self) -> None:
-        open_keys = [key for key, _ in self.world.open.values()]
+        rivals = {link.rival.id for link in self.policy._links if link.rival is not None}
+        open_keys = [key for link, (key, _) in self.world.open.items() if link not in rivals]
         assert len(set(open_keys)) == len(open_keys)
         assert OWN not in open_keys
         dialled = {link.peer.public_key for link in self.policy._links.dialling.values()}
         for link, (key, _) in self.world.open.items():
-            if key not in dialled:  # else it may be parked behind that dial
+            if link not in rivals and key not in dialled:  # else it is not handed out yet
                 assert self.policy.connection(key) == link
 
     @invariant()
@@ -319,8 +325,9 @@ class Rules(RuleBasedStateMachine):
     def counts_add_up(self) -> None:
         stats = self.policy.stats()
         dialled = stats.dialled
-        assert dialled.attempted == dialled.opened + dialled.failed + len(self.world.dials)
-        mine = [link for link in self.policy._links if link.id in self.world.open]
+        held = {link.id for link in self.policy._links.dialling.values() if link.held}
+        assert dialled.attempted == dialled.opened + dialled.failed + len(self.world.dials) + len(held)
+        mine = [link for link in self.policy._links if link.id in self.world.open and link.id not in held]
         assert dialled.opened - dialled.closed == sum(link.is_initiator for link in mine)
         assert stats.accepted.opened - stats.accepted.closed == sum(not link.is_initiator for link in mine)
         assert stats.connections == len(mine)

@@ -101,5 +101,5 @@ def test_a_peer_that_dials_although_it_is_connected_has_its_old_connection_tried
     """If only this side's NAT forgot the old path, that brings it back before the new one is there."""
     world, server, client = connected()
     client.policy.stalled(client.open[0].link)
-    world.until(lambda: bool(server.kept_alive))
+    world.until(lambda: bool(server.pinged))
     assert len(server.delivered) == 1

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from swarm.policy import Event, PeerInfo
 
 MAX_STEPS = 200_000
+PATIENCE = 0.5
 NODES = (Address("10.0.0.1", 1), Address("10.0.0.2", 2))
 
 
@@ -48,6 +49,12 @@ class End:
     def remote(self) -> Host:
         assert self.other is not None
         return self.other.host
+
+
+@dataclass(eq=False)
+class Ping:
+    due: float
+    answered: bool = False
 
 
 @dataclass(eq=False)
@@ -80,7 +87,7 @@ class Host:
         self.on_connection: Callable[[End, PeerInfo], None] | None = None
         self.on_close: Callable[[int, Reason], None] | None = None
         self.dials: list[tuple[float, Host]] = []
-        self.kept_alive: list[int] = []
+        self.pinged: list[int] = []
         self.searches: list[tuple[float, str]] = []
         self.find: Callable[[bytes, Sequence[Address]], None] | None = None
         """Reports a peer to its latest search."""
@@ -132,8 +139,9 @@ class Host:
         if end is not None:
             self.world.cut(end, Bug(reason))
 
-    def keep_alive(self, link: int) -> None:
-        self.kept_alive.append(link)
+    def ping(self, link: int) -> Ping:
+        self.pinged.append(link)
+        return self.world.ping(self.ends[link])
 
     def deliver(self, link: int, peer: PeerInfo) -> None:
         end = self.ends[link]
@@ -202,6 +210,8 @@ class World:
         self.offline = False
         self.silence = 1.0
         """Seconds until a dial that nobody answers fails."""
+        self.pong = 0.02
+        """Seconds until a ping is answered, and `PATIENCE` those that it is waited for."""
 
     def host(self, number: int, **options: Any) -> Host:
         """A swarm; the bigger its number, the bigger its key. One of the same number takes the place of the older."""
@@ -326,6 +336,15 @@ class World:
             end.host.ends[end.link] = end
             end.open = True
             end.host.policy.accepted(end.link, dialled.host.public_key, lambda: (end.read, end.written))
+
+    def ping(self, end: End) -> Ping:
+        ping = Ping(self.schedule.now + PATIENCE)
+
+        def answer() -> None:
+            ping.answered = end.other is not None and not end.other.gone and end.other.host.alive
+
+        self.schedule.after(self.pong, answer)
+        return ping
 
     def cut(self, end: End, error: Bug | None = None) -> None:
         """One end closes: the other hears of it a little later."""

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from tests.interop.ends import End, transfer_both_ways
+from tests.interop.peers import PeerError
 
 if TYPE_CHECKING:
     from tests.interop.conftest import Start
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.parametrize("dht", ["python"], indirect=True)
 
 SETS = ["python-node-python", "node-python-node", "python-python-node", "node-python-python", "python-node-node"]
-"""Server, relay, client. Not all three of Node: now and then these time out on their own way to the relay, which says
-nothing of this library."""
+"""Server, relay, client. Not all three of Node, which would say nothing of this library."""
 
 
 @dataclass
@@ -36,14 +36,23 @@ async def meet(start: Start, kinds: str, who: str, *, direct: bool) -> Three:
     await relay.call("be_relay")
     options = {side: {"direct": direct, "relay": relay.key if side == who else None} for side in ("server", "client")}
     await server.call("listen", **options["server"])
-    conn = (await client.call("connect", key=server.key, **options["client"]))["conn"]
-    return Three(relay, End(server, await server.connection(client)), End(client, conn))
+    # Node's own way to a relay of Node's times out now and then, with all of Node's and in a DHT of Node's, too
+    dials = 3 if relay_kind == "node" and "node" in (server_kind, client_kind) else 1
+    while True:
+        dials -= 1
+        try:
+            conn = (await client.call("connect", key=server.key, **options["client"]))["conn"]
+        except PeerError:
+            if not dials:
+                raise
+        else:
+            return Three(relay, End(server, await server.connection(client)), End(client, conn))
 
 
 @pytest.mark.parametrize("who", ["server", "client"])
 @pytest.mark.parametrize("kinds", SETS)
 async def test_data_goes_through_a_relay(start: Start, kinds: str, who: str) -> None:
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         three = await meet(start, kinds, who, direct=False)
         assert await three.relay.call("relay_stats") == {"matched": 1, "links": 1}
         await transfer_both_ways((three.server, three.client), 1_000_000)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from holepunch.errors import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 
 __all__ = [
@@ -107,13 +107,16 @@ def sack_area(blocks: Iterable[tuple[int, int]]) -> bytes:
     return struct.pack(f"<{len(numbers)}I", *numbers)
 
 
+def _numbers(first: int, count: int) -> Sequence[int]:
+    """``count`` consecutive sequence numbers, as the wire has them."""
+    first &= MASK
+    numbers = range(first, first + count)
+    return numbers if numbers.stop <= MASK else [number & MASK for number in numbers]
+
+
 def number_column(first: int, count: int) -> array[int]:
     """``count`` consecutive sequence numbers in wire order, to be assigned to a strided view of many headers."""
-    first &= MASK
-    numbers: Iterable[int] = range(first, first + count)
-    if first + count > MASK:
-        numbers = [number & MASK for number in numbers]
-    column = array("I", numbers)
+    column = array("I", _numbers(first, count))
     if not _NATIVE:
         column.byteswap()
     return column
@@ -177,10 +180,8 @@ def in_order_data_run(view: memoryview, segment: int, count: int, first: int) ->
         return False
     columns = view[: count * segment].cast("I")
     step = segment // 4
-    return (
-        columns[0::step].tolist() == [DATA_WORD] * count
-        and columns[3::step].tolist() == number_column(first, count).tolist()
-    )
+    numbers = columns[SEQ_WORD::step].tolist()
+    return columns[0::step].tolist() == [DATA_WORD] * count and numbers == list(_numbers(first, count))
 
 
 def join_payloads(view: memoryview, segment: int, count: int) -> bytes:

@@ -5,7 +5,7 @@ import pytest
 from holepunch.errors import ConnectError, Reason
 from swarm.policy import BanLifted, DialFailed, Limits, PeerBanned
 from swarm.policy.gate import ANSWER_TIMEOUT, MAX_INCOMING_QUESTIONS
-from tests.policy.world import TOPIC, Host, World
+from tests.policy.world import TOPIC, Host, World, established
 
 
 def meet(world: World, server: Host, client: Host, seconds: float = 120.0) -> None:
@@ -272,10 +272,7 @@ def test_a_full_swarm_lets_in_explicit_peers_and_those_it_has_already() -> None:
     world = World()
     server = world.host(1, limits=Limits(max_peers=1))
     one, two = world.host(2), world.host(3)
-    server.policy.join(TOPIC, client=False)
-    world.flush(server)
-    one.policy.join(TOPIC, server=False)
-    world.run(1)
+    established(world, one, server)
     two.reachable = False
     server.policy.join_peer(two.public_key)
     two.policy.connect(server.public_key, lambda result: None)

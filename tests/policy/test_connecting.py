@@ -3,7 +3,7 @@
 from swarm.policy import ConnectionClosed, ConnectionOpened, DialStarted, PeerFound, PeerInfo
 from swarm.policy.peers import MAX_FOUND_PEERS
 from swarm.topic import Topic
-from tests.policy.world import TOPIC, Bug, End, World
+from tests.policy.world import TOPIC, Bug, End, World, established
 
 OTHER = Topic.from_name("elsewhere")
 
@@ -120,10 +120,7 @@ def test_the_last_error_of_a_peer_is_kept_with_it() -> None:
 def test_counts_add_up_on_both_sides() -> None:
     world = World()
     server, client = world.host(1), world.host(2)
-    server.policy.join(TOPIC, client=False)
-    world.flush(server)
-    client.policy.join(TOPIC, server=False)
-    world.run(1)
+    established(world, client, server)
     assert client.policy.stats().to_dict()["dialled"] == {"attempted": 1, "opened": 1, "failed": 0, "closed": 0}
     assert server.policy.stats().to_dict()["accepted"] == {"opened": 1, "closed": 0, "refused": 0}
     client.end(client.open[0])

@@ -4,7 +4,7 @@ import pytest
 
 from holepunch.errors import ConnectError, Reason
 from swarm.policy import Backoffs, Limits
-from tests.policy.world import TOPIC, Host, World
+from tests.policy.world import Host, World, established
 
 QUICK = Backoffs(0.1, 0.2, 0.3, 0.4)
 
@@ -74,10 +74,7 @@ def test_an_explicit_peer_is_dialled_although_max_peers_is_reached() -> None:
     world = World()
     a, b = world.host(2), world.host(3)
     full = world.host(1, limits=Limits(max_peers=1))
-    a.policy.join(TOPIC, client=False)
-    world.flush(a)
-    full.policy.join(TOPIC, server=False)
-    world.run(1)
+    established(world, full, a)
     full.policy.join_peer(b.public_key)
     world.run(1)
     assert full.remotes == [a, b]

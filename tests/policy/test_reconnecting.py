@@ -3,7 +3,7 @@
 from swarm.policy import Backoffs, DialFailed, DialStarted
 from swarm.policy.peers import MAX_ATTEMPTS, MAX_HUNG_UP
 from swarm.topic import Topic
-from tests.policy.world import TOPIC, Bug, Host, World
+from tests.policy.world import TOPIC, Bug, Host, World, established
 
 OTHER = Topic.from_name("elsewhere")
 
@@ -13,10 +13,7 @@ QUICK = Backoffs(0.1, 0.2, 0.3, 0.4)
 def test_the_client_dials_again_when_the_server_ends_the_connection() -> None:
     world = World()
     server, client = world.host(1), world.host(2)
-    server.policy.join(TOPIC, client=False)
-    world.flush(server)
-    client.policy.join(TOPIC, server=False)
-    world.run(1)
+    established(world, client, server)
     server.end(server.open[0])
     world.run(5)
     assert len(server.delivered) == len(client.delivered) == 2
@@ -236,10 +233,7 @@ def test_a_peer_is_forgotten_when_the_other_side_is_gone() -> None:
     world = World()
     server = world.host(1)
     client = world.host(2, backoffs=QUICK, jitter=0.0)
-    server.policy.join(TOPIC, client=False)
-    world.flush(server)
-    client.policy.join(TOPIC, server=False)
-    world.run(1)
+    established(world, client, server)
     assert len(server.policy.peers) == len(client.policy.peers) == 1
     world.kill(server)
     world.run(60)
@@ -260,10 +254,7 @@ def test_a_peer_is_forgotten_when_the_other_side_is_gone() -> None:
 def test_a_peer_with_reconnect_switched_off_is_not_dialled_again() -> None:
     world = World()
     server, client = world.host(1), world.host(2)
-    server.policy.join(TOPIC, client=False)
-    world.flush(server)
-    client.policy.join(TOPIC, server=False)
-    world.run(1)
+    established(world, client, server)
     client.info(server).reconnect = False
     client.end(client.open[0])
     world.run(300)

@@ -3,18 +3,9 @@
 import pytest
 
 from swarm.policy import ConnectionClosed, ConnectionOpened, Limits
-from tests.policy.world import PATIENCE, TOPIC, Bug, End, Host, World
+from tests.policy.world import PATIENCE, TOPIC, Bug, End, Host, World, established
 
 SMALL_KEY = World().host(1).public_key
-
-
-def established(world: World, dialler: Host, server: Host) -> None:
-    """A connection that ``dialler`` began; both keep the other in mind."""
-    server.policy.join(TOPIC, client=False)
-    world.flush(server)
-    dialler.policy.join(TOPIC, server=False)
-    world.run(1)
-    assert dialler.remotes == [server]
 
 
 def restart(world: World, host: Host, number: int) -> Host:

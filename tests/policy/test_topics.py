@@ -6,7 +6,7 @@ import pytest
 
 from swarm.policy import TopicRefreshed
 from swarm.topic import Topic
-from tests.policy.world import TOPIC, Host, World
+from tests.policy.world import TOPIC, Host, World, established
 
 OTHER = Topic.from_name("elsewhere")
 
@@ -133,10 +133,7 @@ def test_a_session_that_was_left_cannot_be_refreshed() -> None:
 def test_a_peer_that_comes_after_the_server_left_does_not_find_it() -> None:
     world = World()
     server, early, late = world.host(1), world.host(2), world.host(3)
-    server.policy.join(TOPIC, client=False)
-    world.flush(server)
-    early.policy.join(TOPIC, server=False)
-    world.run(1)
+    established(world, early, server)
     server.policy.leave(TOPIC, lambda: None)
     world.run(1)
     late.policy.join(TOPIC, server=False)
@@ -198,10 +195,7 @@ def test_the_peers_of_a_topic_that_was_left_are_not_dialled_any_more() -> None:
 def test_a_connection_outlives_its_topic_but_is_not_dialled_again() -> None:
     world = World()
     server, client = world.host(1), world.host(2)
-    server.policy.join(TOPIC, client=False)
-    world.flush(server)
-    client.policy.join(TOPIC, server=False)
-    world.run(1)
+    established(world, client, server)
     client.policy.leave(TOPIC, lambda: None)
     assert client.info(server).topics == ()
     world.run(10)
@@ -247,10 +241,7 @@ def test_a_join_that_makes_no_sense_is_an_error_and_joins_nothing(server: bool, 
 def test_a_peer_can_show_over_its_connection_that_it_shares_a_topic() -> None:
     world = World()
     server, client = world.host(1), world.host(2)
-    server.policy.join(TOPIC, client=False)
-    world.flush(server)
-    client.policy.join(TOPIC, server=False)
-    world.run(1)
+    established(world, client, server)
     assert server.info(client).topics == ()
     server.policy.shares(client.public_key, TOPIC)
     server.policy.shares(client.public_key, OTHER)

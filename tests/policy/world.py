@@ -384,3 +384,12 @@ class World:
 
 
 TOPIC = Topic.from_name("the usual place")
+
+
+def established(world: World, dialler: Host, server: Host) -> None:
+    """A connection that ``dialler`` began; both keep the other in mind."""
+    server.policy.join(TOPIC, client=False)
+    world.flush(server)
+    dialler.policy.join(TOPIC, server=False)
+    world.run(1)
+    assert dialler.remotes == [server]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import trio
@@ -73,9 +73,8 @@ async def test_handler_that_is_not_async_ends_serve(world: World) -> None:
         server.join("x", client=False)
         await server.flush()
         await client.connect(server.public_key)
-        plain: Any = lambda connection: None  # noqa: E731
         with pytest.raises(TypeError, match="returned None"), trio.fail_after(1):
-            await server.serve(plain)
+            await server.serve(cast("Any", lambda connection: None))
 
 
 async def test_handler_may_be_a_function_that_returns_what_is_awaited(world: World) -> None:

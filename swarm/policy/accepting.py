@@ -46,7 +46,7 @@ class Acceptor:
             # it would not ask if all went well: what is dead shows, and a path that only this side's NAT forgot is
             # opened again
             ping = self._context.effects.ping(dial.id)
-            if not dial.doubted:  # who repeats old handshakes puts nothing off
+            if dial.doubt is None:  # who repeats old handshakes puts nothing off
                 dial.ping = ping
         if dial is not None and dial.state is State.DIALLING and public_key < self._context.own_key:
             self._postpone(dial, public_key, decide, topics)
@@ -120,9 +120,9 @@ class Acceptor:
             self._replace(existing, link)
         elif existing.state is State.DIALLING:
             self._park(existing, link)
-        elif existing.ping is not None and existing.doubted:
+        elif (doubt := existing.doubt) is not None:
             self._park(existing, link)
-            self._context.schedule.at(existing.ping.due, lambda: self._place_parked(existing, link))
+            self._context.schedule.at(doubt.due, lambda: self._place_parked(existing, link))
         else:
             self._context.effects.close(link.id, Reason.DUPLICATE_CONNECTION)
 

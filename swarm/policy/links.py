@@ -96,13 +96,14 @@ class Link:
         """What this dial is to replace."""
 
     @property
-    def doubted(self) -> bool:
-        """Its peer has not answered yet."""
-        return self.ping is not None and not self.ping.answered
+    def doubt(self) -> Ping | None:
+        """The ping that its peer has not answered yet."""
+        return None if self.ping is None or self.ping.answered else self.ping
 
     def silent(self, now: float) -> bool:
         """Whether it is as good as dead: its peer would have answered by now."""
-        return self.stalled or (self.ping is not None and not self.ping.answered and now >= self.ping.due)
+        doubt = self.doubt
+        return self.stalled or (doubt is not None and now >= doubt.due)
 
 
 class Links:

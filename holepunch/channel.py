@@ -6,6 +6,7 @@ Owns no task; the one timer is an entry on the endpoint's schedule. Waits for no
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from holepunch.direction import Direction
@@ -367,19 +368,22 @@ class SecureChannel:
         if self._eof_sent or self.is_closed:
             return
         if self._endpoint.schedule.now >= self._alive.due(self.controls_agreed):
-            self.ping()
+            self.send_nothing()
         # the same expression as in the comparison: another could round to a time that never comes
         self._timer = self._endpoint.schedule.at(self._alive.due(self.controls_agreed), self._keep_alive)
 
-    def ping(self) -> Ping | None:
-        """Write an empty frame. A peer that is gone is noticed within UDX's 13 s, or sooner by who looks at the `Ping`.
-        None: nothing can be written, or not yet."""
+    def send_nothing(self) -> None:
+        """Write an empty frame: a peer that is gone, and so does not acknowledge it, is noticed within 13 s."""
         if self._eof_sent or self.is_closed:
-            return None
+            return
         self._alive.wrote_at = self._endpoint.schedule.now
-        if self._quiet:
+        if not self._quiet:
+            self._raw.core.write(self._secret.encrypt(b""))
+            self._endpoint.touch(self._raw)
+
+    def ping(self) -> Ping | None:
+        """Ask the peer for a sign of life. None: the stream is closed, or has not said anything yet."""
+        if self.is_closed or self._quiet:
             return None
-        ping = Ping(self._raw.core, self._alive.wrote_at)
-        self._raw.core.write(self._secret.encrypt(b""))
-        self._endpoint.touch(self._raw)
-        return ping
+        touch = partial(self._endpoint.touch, self._raw)
+        return Ping(self._raw.core, self._endpoint.schedule, touch, self.send_nothing)

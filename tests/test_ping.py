@@ -69,9 +69,36 @@ async def test_question_that_was_lost_is_answered_in_time_all_the_same(ends: End
     assert ping.answered
 
 
-async def test_stream_that_ended_cannot_ask(ends: Ends) -> None:
-    a, b, _, _ = ends
+async def test_on_a_path_that_loses_packets_an_answer_comes_in_time(ends: Ends) -> None:
+    a, _, host, _ = ends
+    host.link = Link(delay=host.link.delay, loss=0.05)
+    for _ in range(50):
+        ping, patience = await asked(a)
+        await trio.sleep(patience)
+        assert ping.answered
+
+
+async def test_asking_writes_nothing_unless_the_peer_is_silent(ends: Ends) -> None:
+    a, _, _, host = ends
+    written = a.message_bytes
+    _, patience = await asked(a)
+    await trio.sleep(patience)
+    assert a.message_bytes == written
+    host.sleep()
+    _, patience = await asked(a)
+    await trio.sleep(patience + 0.01)
+    assert a.message_bytes > written
+
+
+async def test_stream_whose_own_direction_ended_can_ask(ends: Ends) -> None:
+    a, _, _, _ = ends
     await a.send_eof()
-    assert a.ping() is None
+    ping, patience = await asked(a)
+    await trio.sleep(patience / 2)
+    assert ping.answered
+
+
+async def test_stream_that_ended_cannot_ask(ends: Ends) -> None:
+    _, b, _, _ = ends
     b.destroy()
     assert b.ping() is None

@@ -74,7 +74,7 @@ class RelayedPath:
         self._stream.on_decrypted = None
         self._way.settle(route[0])
         # in order, and it takes the direct path: when it arrives the peer has everything that went through the relay
-        self._stream.ping()
+        self._stream.send_nothing()
 
     def _let_go(self) -> None:
         self._endpoint.schedule.after(GRACE, self._end)

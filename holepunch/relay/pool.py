@@ -230,7 +230,7 @@ class RelayConnection:
     def ping(self) -> None:
         """Find out whether it still is there: else `_on_stall` follows."""
         if self._stream is not None:
-            self._stream.ping()
+            self._stream.send_nothing()
 
     def _on_closed(self) -> None:
         if self._pairings and self._pool.holds(self):

@@ -218,6 +218,11 @@ class UdxStream:
             head = header(MESSAGE, remote_id, receiver.window(), self._next, receiver.expected)
             self.transmits.append(Transmit(*route, [head + bytes(data)], HEADER_SIZE + len(data)))
 
+    def query(self) -> None:
+        """Ask the peer for an ACK, which it sends at once even if it takes no data now (udx.md section 8)."""
+        if not self.closed and self.route is not None:
+            self._send_control(HEARTBEAT)
+
     def send_last_again(self) -> None:
         """Do not wait for the timer: the last packet that is not acknowledged leaves again at the next `flush`."""
         if not self.closed and not self._sender.recovery.flight.empty:

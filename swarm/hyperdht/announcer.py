@@ -79,7 +79,7 @@ class Announcer:
         self._state = _State.STOPPED
         # this side as each relay saw it, by cycle; the last is the current one
         self._generations: deque[dict[Address, Address]] = deque([{}], maxlen=GENERATIONS)
-        self._held: set[Address] = set()  # who may have an announcement of ours
+        self._held: dict[Address, None] = {}  # who may have an announcement of ours
         self._closest: Sequence[Address] = ()
         self._activity: Query | Batch | None = None
         self._timer: Entry | None = None
@@ -120,7 +120,7 @@ class Announcer:
         self.close()
         farewell = Batch(self._node, self._end_farewell)
         self._farewell = (farewell, self._node.schedule.after(FAREWELL, self._end_farewell), on_end)
-        self._retract(farewell, self._held)
+        self._retract(farewell, list(self._held))
 
     def close(self) -> None:
         """Stop at once and take nothing back. A `stop` under way ends."""
@@ -160,7 +160,7 @@ class Announcer:
             if reply is not None and reply.error == OK:
                 current[relay] = reply.to
 
-        self._held.add(relay)
+        self._held[relay] = None
         value = signed_announce(Command.ANNOUNCE, self._key_pair, self._target, found.id, found.token)
         batch.send(relay, Command.ANNOUNCE, on_reply, target=self._target, value=value, token=found.token)
 
@@ -171,29 +171,29 @@ class Announcer:
         self.relay_addresses = (*(() if own is None else (own,)), *current)[:RELAYS]
         self._state = _State.RETRACTING
         self._activity = batch = Batch(self._node, self._rest)
-        self._retract(batch, self._held - current.keys())
+        self._retract(batch, [node for node in self._held if node not in current])
         self._on_relays(self.relays, self.relay_addresses, self.is_relay)
         on_announced, self._on_announced = self._on_announced, None
         if on_announced is not None:
             on_announced()
 
-    def _retract(self, batch: Batch, nodes: set[Address]) -> None:
+    def _retract(self, batch: Batch, nodes: list[Address]) -> None:
         """Send an UNANNOUNCE to each, and `Batch.seal`. The token for it comes with the answer to a FIND_PEER."""
-        for node in tuple(nodes):
+        for node in nodes:
             self._retract_from(batch, node)
         batch.seal()
 
     def _retract_from(self, batch: Batch, node: Address) -> None:
         def on_found(reply: Reply | None) -> None:
             if reply is None or reply.id is None or reply.token is None:
-                self._held.discard(node)  # it is gone
+                self._held.pop(node, None)  # it is gone
                 return
             # also when it has nothing: the announcement may have been overtaken
             value = signed_announce(Command.UNANNOUNCE, self._key_pair, self._target, reply.id, reply.token)
             batch.send(node, Command.UNANNOUNCE, on_removed, target=self._target, value=value, token=reply.token)
 
         def on_removed(reply: Reply | None) -> None:
-            self._held.discard(node)
+            self._held.pop(node, None)
 
         batch.send(node, Command.FIND_PEER, on_found, target=self._target)
 

@@ -42,12 +42,10 @@ class Acceptor:
     def admit(self, public_key: bytes, decide: Callable[[bool], None], topics: Sequence[Topic]) -> None:
         """See `Policy.admit`."""
         dial = self._links.of(public_key)
-        if dial is not None and dial.state is State.OPEN:
+        if dial is not None and dial.state is State.OPEN and dial.doubt is None:
             # it would not ask if all went well: what is dead shows, and a path that only this side's NAT forgot is
-            # opened again
-            ping = self._context.effects.ping(dial.id)
-            if dial.doubt is None:  # who repeats old handshakes puts nothing off
-                dial.ping = ping
+            # opened again; who repeats old handshakes puts nothing off
+            dial.ping = self._context.effects.ping(dial.id)
         if dial is not None and dial.state is State.DIALLING and public_key < self._context.own_key:
             self._postpone(dial, public_key, decide, topics)
         else:

@@ -36,7 +36,7 @@ class Search(Protocol):
 
 
 class Ping(Protocol):
-    """Something that was sent on a connection, and that its peer acknowledges if it is there."""
+    """A sign of life that was asked for on a connection."""
 
     due: float
     """By when it has done so, in seconds on the policy's clock."""
@@ -59,7 +59,7 @@ class Effects(Protocol):
         """End a connection or a dial in progress with this cause. The policy has forgotten it: report nothing more."""
 
     def ping(self, link: int) -> Ping | None:
-        """Send something on this connection, so that a dead path shows. None: it takes nothing any more."""
+        """Ask the peer of this connection for a sign of life, so that a dead path shows. None: it cannot be asked."""
 
     def deliver(self, link: int, peer: PeerInfo) -> None:
         """Hand this connection to the application. Not called for those that `Policy.connect` hands to its caller."""

@@ -87,7 +87,7 @@ class Link:
         self.stalled = False
         """An open connection through which nothing gets at the moment."""
         self.ping: Ping | None = None
-        """What was sent on this connection because its peer asks for another one."""
+        """Sent on this connection because its peer asks for another one."""
         self.redials = 0
         """Dials since then that failed."""
         self.successor: Link | None = None

@@ -32,10 +32,10 @@ class Stream:
 
     def __init__(self) -> None:
         self.on_stall: Callable[[bool], None] | None = None
-        self.pings = 0
+        self.questions = 0
 
-    def ping(self) -> None:
-        self.pings += 1
+    def send_nothing(self) -> None:
+        self.questions += 1
 
     def limit_frames(self, size: int) -> None:
         pass
@@ -238,7 +238,7 @@ def test_relay_under_a_stalled_stream_is_passed_over_until_the_stream_goes_on() 
     world.open()
     world.pool.doubt(RELAY, True)
     assert world.pool.is_down(RELAY)
-    assert world.stream.pings == 1
+    assert world.stream.questions == 1
     world.pool.doubt(RELAY, False)
     assert not world.pool.is_down(RELAY)
 

@@ -112,6 +112,7 @@ async def _relay(network: VirtualNetwork, bootstrap: list[str], link: Link, task
     """A blind relay on a public host."""
     host = network.host(link=link)
     options: dict[str, Any] = {"bootstrap": bootstrap, "network": host, "ephemeral": False, "firewalled": False}
+    options["rng"] = random.Random(NODES)
     # always the same key: where that is announced takes a dial a round trip more or less to find out
     async with DHT(key_pair=KeyPair.from_seed(bytes(32)), host=host.addresses[0], **options) as node:
         task_status.started((await node.relay()).public_key)

@@ -2,6 +2,7 @@
 # make test    run every test
 # make nat-matrix    every kind of NAT against every other, as root; tests/nat/matrix.py says how to choose
 # make soak    peers of ours and of Node that are killed and restarted for a minute
+# make simulate    towns of peers in random trouble, on virtual internets; SIMULATE="--first 7 --seeds 1" repeats one
 # make bench   measure side by side with Node, and with iroh and libp2p from PyPI, for ten minutes at most; writes
 #              docs/benchmarks.md
 # make growth  look-ups in networks of up to 10,000 nodes, on virtual time; writes docs/growth.md
@@ -24,7 +25,7 @@ libp2p := libp2p >= 0.8.1, < 0.9
 PYTHON = $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
 	$(if $(shell $(name) -c 'import sys; print("ok" * (sys.version_info >= (3, 11)))' 2>/dev/null),$(name))))
 
-.PHONY: demo test nat-matrix soak bench growth lint types clean
+.PHONY: demo test nat-matrix soak simulate bench growth lint types clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -41,6 +42,9 @@ nat-matrix: $(VENV)/installed-dev $(NODE_PACKAGES)/installed
 
 soak: $(VENV)/installed-dev $(NODE_PACKAGES)/installed
 	$(RUN) tests/soak/churn.py $(SOAK)
+
+simulate: $(VENV)/installed-dev
+	$(RUN) tests/soak/simulate.py $(SIMULATE)
 
 # from its own folder: pystun3 installs a package called tests
 bench: $(VENV)/installed $(NODE_PACKAGES)/installed $(BENCH_PEERS:%=$(BENCH_VENV)/%)

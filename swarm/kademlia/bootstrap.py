@@ -145,20 +145,28 @@ class Resolver:
 class Bootstrapping:
     """The procedure at the start: find the own neighbourhood, and with it the own address."""
 
-    __slots__ = ("_check_firewall", "_node", "_on_end", "_permanent", "_reached", "_repeated", "asked")
+    __slots__ = ("_active", "_check_firewall", "_node", "_on_end", "_permanent", "_reached", "_repeated", "asked")
 
     def __init__(self, node: Node, *, permanent: bool, quick_firewall: bool, on_end: Callable[[], None]) -> None:
         """``permanent``: become persistent now rather than after a while."""
         self._node = node
         self._permanent = permanent
         self._check_firewall = node.firewalled and quick_firewall and not permanent
+        self._active = False
         self._reached = False
         self._repeated = False
         self._on_end = on_end
         self.asked: Sequence[Address] = ()
         """Whom the first search has asked, once it has ended without an answer."""
 
+    def repeat(self) -> None:
+        """Once more, in another network, with the full check. Under way already, it goes on."""
+        if not self._active:
+            self._reached, self._repeated = True, False
+            self.start()
+
     def start(self) -> None:
+        self._active = True
         self._node.background_query(self._node.table.id, on_reply=self._on_reply, on_end=self._on_searched)
 
     def _on_reply(self, reply: Reply) -> None:
@@ -175,7 +183,7 @@ class Bootstrapping:
         if not query.successes:
             self.asked = query.asked
         if self._repeated or not (self._reached or self._permanent):
-            self._on_end()
+            self._end()
         else:
             self._node.reachability.update(not self._permanent, self._on_updated)
 
@@ -185,4 +193,8 @@ class Bootstrapping:
             self._repeated = True
             self.start()
         else:
-            self._on_end()
+            self._end()
+
+    def _end(self) -> None:
+        self._active = False
+        self._on_end()

@@ -330,8 +330,9 @@ class Node:
     # changes
 
     def _on_bootstrapped(self) -> None:
-        self.bootstrapped = True
-        self._subscribers.tell(Event.BOOTSTRAPPED)
+        if not self.bootstrapped:
+            self.bootstrapped = True
+            self._subscribers.tell(Event.BOOTSTRAPPED)
 
     def adopt_id(self, id: bytes) -> None:
         """The own address was found, or changed: the table is built around its id."""
@@ -341,6 +342,11 @@ class Node:
                 self.refresh()
         if not self.ephemeral:
             self._subscribers.tell(Event.PERSISTENT)
+
+    def become_ephemeral(self) -> None:
+        if not self.ephemeral:
+            self.rpc.ephemeral = True
+            self._subscribers.tell(Event.EPHEMERAL)
 
     def nat_updated(self) -> None:
         """The sampled address changed."""
@@ -353,7 +359,10 @@ class Node:
             self._subscribers.tell(Event.NETWORK_UPDATE)
 
     def network_changed(self) -> None:
-        """The system's own addresses changed: tell subscribers. The sockets stay."""
+        """The system's own addresses changed: find out where this side is now, tell subscribers. The sockets stay."""
+        self.reachability.forget_check()
+        if self.bootstrapped:
+            self.refresh()
         self._subscribers.tell(Event.NETWORK_CHANGE)
         self._subscribers.tell(Event.NETWORK_UPDATE)
 
@@ -366,10 +375,8 @@ class Node:
         self.maintenance.wake_up()
         self.reachability.forget_check()
         changed = self._health.reset()
-        became_ephemeral = self._adaptive and not self.ephemeral
-        if became_ephemeral:
-            self.rpc.ephemeral = True
-            self._subscribers.tell(Event.EPHEMERAL)
+        if self._adaptive:
+            self.become_ephemeral()
         if changed:
             self._subscribers.tell(Event.NETWORK_UPDATE)
         self._subscribers.tell(Event.WAKE_UP)

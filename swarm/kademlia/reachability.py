@@ -28,10 +28,14 @@ PROBED = 5
 """Nodes asked to send to the server socket."""
 ENOUGH = 3
 """Answers that count as proof when so many were asked; one is enough when fewer were."""
+CONTRARY = 3
+"""Replies in a row that see this side elsewhere: more than one node that lies."""
+MAPPING_LIFE = 300.0
+"""Seconds after which a NAT has forgotten whom the server socket sent to: until then those nodes get in (RFC 4787)."""
 
 
 class Reachability:
-    __slots__ = ("_checked_host", "_node", "_strangers", "sampler", "witnesses")
+    __slots__ = ("_checked_host", "_contrary", "_node", "_prove_from", "_proven", "_strangers", "sampler", "witnesses")
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -39,6 +43,10 @@ class Reachability:
         self.witnesses = Witnesses()
         self._strangers: set[Address] = set()
         self._checked_host: str | None = None
+        self._proven: Address | None = None
+        """Where strangers reach the server socket. None as well where that is not in question."""
+        self._contrary = 0
+        self._prove_from = 0.0
 
     # sampling
 
@@ -57,14 +65,43 @@ class Reachability:
 
     def witnessed(self, reply: Reply) -> None:
         """A node answered, and told where it sees the socket that asked. Only the main one is of interest here."""
-        if reply.role == self._node.main_role:
-            self.witnesses.node(reply.from_, reply.to, reply.role)
+        if reply.role != self._node.main_role:
+            return
+        self.witnesses.node(reply.from_, reply.to, reply.role)
+        if self._proven is not None:
+            self._contrary = self._contrary + 1 if reply.to != self._proven else 0
+            if self._contrary >= CONTRARY:
+                self._distrust()
 
     # judging
 
     def forget_check(self) -> None:
         """The network may be another one now: check it again, the same host too."""
         self._checked_host = None
+
+    def _distrust(self) -> None:
+        """This side is elsewhere now, and whether strangers reach it there is not known.
+
+        Node stays open, and behind a NAT cannot be reached any more: a peer punches no hole to one that is open.
+        """
+        node = self._node
+        self._checked_host = self._proven = None
+        self._contrary = 0
+        self._strangers.clear()
+        self.sampler = Sampler()
+        for contact in node.table.latest():
+            contact.sampled = 0
+        node.rpc.firewalled = True
+        node.become_ephemeral()
+        node.maintenance.stable_ticks = STABLE_TICKS
+        self._prove_from = node.schedule.now + MAPPING_LIFE
+        node.schedule.at(self._prove_from, self._prove_again)
+
+    def _prove_again(self) -> None:
+        if self._node.suspended:
+            self._node.schedule.after(MAPPING_LIFE, self._prove_again)
+        else:
+            self._node.bootstrapping.repeat()
 
     def check(self) -> None:
         """The periodic check whether to become persistent. A host that failed it is not checked again."""
@@ -80,7 +117,7 @@ class Reachability:
         anything changed.
         """
         node = self._node
-        if not node.ephemeral or (only_firewall and not node.firewalled):
+        if not node.ephemeral or (only_firewall and not node.firewalled) or node.schedule.now < self._prove_from:
             on_done(False)
             return
         sampler = self.sampler
@@ -96,6 +133,8 @@ class Reachability:
             sampled = Address(host, port)
 
             def on_probed(seen: Sampler | None) -> None:
+                if seen is not None:
+                    self._proven, self._contrary = Address(sampled.host, seen.port), 0
                 on_done(seen is not None and self._adopt(seen, sampled, only_firewall))
 
             self._probe(on_probed)

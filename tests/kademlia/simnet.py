@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_STEPS = 1_000_000
 """Of one run: chatter without end fails the test."""
+MAPPING_LIFE = 120
+"""Seconds for which a NAT lets those in to whom a host has sent something."""
 
 
 class Host:
@@ -34,20 +37,21 @@ class Host:
         self.plugged = False
         self._net = net
         self.filtered = filtered
-        self._contacted: set[tuple[Role, Address]] = set()
+        self.contacted: dict[tuple[Role, Address], float] = {}
 
     @property
     def address(self) -> Address:
         return self.addresses[SERVER]
 
     def receive(self, role: Role, data: bytes, source: Address) -> None:
-        if not self.filtered or (role, source) in self._contacted:
+        contacted = self.contacted.get((role, source), -math.inf)
+        if not self.filtered or self._net.schedule.now < contacted + MAPPING_LIFE:
             self.node.receive(role, memoryview(data), source)
 
     # as `Sockets`
 
     def send(self, role: Role, data: bytes, to: Address, ttl: int = 0) -> None:
-        self._contacted.add((role, to))
+        self.contacted[role, to] = self._net.schedule.now
         if self.plugged:
             self._net.carry(self.addresses[role], to, data)
 
@@ -158,6 +162,14 @@ class SimNet:
         host.plugged = False
         for address in host.addresses.values():
             del self._receivers[address]
+
+    def move(self, host: Host, ip: str, *, filtered: bool = False) -> None:
+        """Into another network, with the same ports."""
+        self.unplug(host)
+        host.addresses = {role: Address(ip, address.port) for role, address in host.addresses.items()}
+        host.filtered = filtered
+        host.contacted.clear()
+        self.plug(host)
 
     def carry(self, source: Address, to: Address, data: bytes) -> None:
         self.sent += 1

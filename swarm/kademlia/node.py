@@ -343,14 +343,9 @@ class Node:
         if not self.ephemeral:
             self._subscribers.tell(Event.PERSISTENT)
 
-    def become_ephemeral(self) -> None:
-        if not self.ephemeral:
-            self.rpc.ephemeral = True
-            self._subscribers.tell(Event.EPHEMERAL)
-
-    def nat_updated(self) -> None:
-        """The sampled address changed."""
-        self._subscribers.tell(Event.NAT_UPDATE)
+    def tell(self, event: Event) -> None:
+        """Subscribers are told."""
+        self._subscribers.tell(event)
 
     def update_health(self) -> None:
         """A tick ended."""
@@ -376,7 +371,7 @@ class Node:
         self.reachability.forget_check()
         changed = self._health.reset()
         if self._adaptive:
-            self.become_ephemeral()
+            self.reachability.become_ephemeral()
         if changed:
             self._subscribers.tell(Event.NETWORK_UPDATE)
         self._subscribers.tell(Event.WAKE_UP)

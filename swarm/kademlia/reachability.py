@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from holepunch.address import Address
 from holepunch.core import SERVER
 from holepunch.nat.sampler import Sampler
+from swarm.kademlia.events import Event
 from swarm.kademlia.ids import node_id
 from swarm.kademlia.maintenance import RECHECK_TICKS, STABLE_TICKS
 from swarm.kademlia.packets import PING_NAT
@@ -55,7 +56,7 @@ class Reachability:
         before = self.sampler.host, self.sampler.port
         self.sampler.add(to.host, to.port)
         if before != (self.sampler.host, self.sampler.port):
-            self._node.nat_updated()
+            self._node.tell(Event.NAT_UPDATE)
 
     def sample_stranger(self, source: Address, to: Address) -> None:
         """A node without id answered. Few are believed: as many as there are bootstrap nodes, which may have none."""
@@ -92,7 +93,7 @@ class Reachability:
         for contact in node.table.latest():
             contact.sampled = 0
         node.rpc.firewalled = True
-        node.become_ephemeral()
+        self.become_ephemeral()
         node.maintenance.stable_ticks = STABLE_TICKS
         self._prove_from = node.schedule.now + MAPPING_LIFE
         node.schedule.at(self._prove_from, self._prove_again)
@@ -102,6 +103,11 @@ class Reachability:
             self._node.schedule.after(MAPPING_LIFE, self._prove_again)
         else:
             self._node.bootstrapping.repeat()
+
+    def become_ephemeral(self) -> None:
+        if not self._node.ephemeral:
+            self._node.rpc.ephemeral = True
+            self._node.tell(Event.EPHEMERAL)
 
     def check(self) -> None:
         """The periodic check whether to become persistent. A host that failed it is not checked again."""
@@ -152,7 +158,7 @@ class Reachability:
             self._strangers.clear()
             self.sampler = seen
             if seen.port != sampled.port:
-                node.nat_updated()
+                node.tell(Event.NAT_UPDATE)
         node.adopt_id(node_id(Address(sampled.host, seen.port)))
         return True
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -50,6 +50,18 @@ class Outcome:
         return not self.apart and self.seconds <= CALM - SETTLED
 
 
+def _frame(number: int) -> bytes:
+    return number.to_bytes(4, "big") * (10_000 if number % 7 == 0 else 1)
+
+
+async def _counted(connection: Connection) -> AsyncIterator[tuple[int, bytes]]:
+    for number in itertools.count():
+        frame = await connection.receive_frame()
+        if frame is None:
+            return
+        yield number, frame
+
+
 @dataclass
 class Life:
     """One process, from its start to when it is killed."""
@@ -74,7 +86,8 @@ class Life:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._send, connection)
             try:
-                while await connection.receive_frame() is not None:
+                async for number, frame in _counted(connection):
+                    assert frame == _frame(number), f"frame {number} came as {frame[:9]!r}, {len(frame)} bytes"
                     self.heard[connection] = trio.current_time()
             except trio.BrokenResourceError:
                 pass
@@ -83,8 +96,8 @@ class Life:
 
     async def _send(self, connection: Connection) -> None:
         try:
-            while True:
-                await connection.send_frame(b"here")
+            for number in itertools.count():
+                await connection.send_frame(_frame(number))
                 await trio.sleep(TALK)
         except trio.BrokenResourceError:
             pass
@@ -209,7 +222,7 @@ class Town:
 
     def apart(self) -> Iterator[str]:
         """The pairs that have not one connection, the same at both ends, over which both hear each other."""
-        for a, b in combinations(range(len(self.lives)), 2):
+        for a, b in itertools.combinations(range(len(self.lives)), 2):
             there, back = self.lives[a].connection_to(self.lives[b]), self.lives[b].connection_to(self.lives[a])
             if there is None or back is None or there.handshake_hash != back.handshake_hash:
                 yield f"{a} has {there}, {b} has {back}"

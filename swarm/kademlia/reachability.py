@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from holepunch.address import Address
+from holepunch.address import Address, is_lan
 from holepunch.core import SERVER
 from holepunch.nat.sampler import Sampler
 from swarm.kademlia.events import Event
@@ -69,7 +69,8 @@ class Reachability:
         if reply.role != self._node.main_role:
             return
         self.witnesses.node(reply.from_, reply.to, reply.role)
-        if self._proven is not None:
+        # a node in the same network, or on this machine, sees another address of this side, and always did
+        if self._proven is not None and _realm(reply.to.host) == _realm(self._proven.host):
             self._contrary = self._contrary + 1 if reply.to != self._proven else 0
             if self._contrary >= CONTRARY:
                 self._distrust()
@@ -207,3 +208,8 @@ class Reachability:
         if seen.port == 0 or seen.port != self._node.server_port:
             return None  # reached, but through a remapped port: that mapping may go away
         return seen
+
+
+def _realm(host: str) -> tuple[bool, bool]:
+    """What kind of network a host is in: this machine's own, a home's, or the internet."""
+    return host.startswith("127."), is_lan(host)

@@ -13,8 +13,8 @@ from swarm.kademlia.events import Event
 from swarm.kademlia.ids import node_id
 from swarm.kademlia.maintenance import RECHECK_TICKS, STABLE_TICKS, TICK
 from swarm.kademlia.packets import PING_NAT
-from swarm.kademlia.reachability import MAPPING_LIFE
 from swarm.kademlia.table import Contact
+from tests.kademlia.scene import Scene
 from tests.kademlia.simnet import Host, SimNet
 
 if TYPE_CHECKING:
@@ -22,23 +22,6 @@ if TYPE_CHECKING:
 
 TWENTY_MINUTES = STABLE_TICKS * TICK
 HOUR = RECHECK_TICKS * TICK
-
-
-class Scene:
-    """A small network, and one node with the default settings."""
-
-    def __init__(self, nodes: int = 8, **options: Any) -> None:
-        self.net = SimNet()
-        self.first = self.net.first()
-        self.others = self.net.persistent(nodes - 1, self.first)
-        self.host = self.net.host(bootstrap=[self.first.address], **options)
-        self.node = self.host.node
-
-    def start(self) -> None:
-        self.net.start(self.host)
-
-    def in_tables(self, address: Address) -> int:
-        return sum(node_id(address) in host.node.table for host in [self.first, *self.others])
 
 
 def test_address_is_sampled_from_what_nodes_see() -> None:
@@ -303,93 +286,6 @@ def test_node_told_to_be_persistent_stays_so_across_a_sleep() -> None:
     scene.start()
     scene.net.sleep(600)
     assert not scene.node.ephemeral
-
-
-# -- moving
-
-
-@pytest.mark.parametrize("persistent", [False, True], ids=["ephemeral", "persistent"])
-@pytest.mark.parametrize("told", [False, True], ids=["replies show it", "the system tells"])
-def test_open_node_that_moves_behind_a_nat_is_firewalled(told: bool, persistent: bool) -> None:
-    scene = Scene()
-    scene.start()
-    scene.net.run(TWENTY_MINUTES + 60 if persistent else 10)
-    assert (scene.node.firewalled, scene.node.ephemeral) == (False, not persistent)
-    scene.net.move(scene.host, "7.7.7.7", filtered=True)
-    if told:
-        scene.node.network_changed()
-    scene.net.run(2 if told else 60)
-    assert scene.node.firewalled
-    assert scene.node.ephemeral
-    assert scene.node.main_role == CLIENT
-    for _ in range(100):
-        scene.net.run(60)
-        assert scene.node.firewalled
-
-
-@pytest.mark.parametrize("ephemeral", [None, False], ids=["adaptive", "persistent"])
-def test_open_node_that_moves_to_another_open_place_is_open_there_once_that_is_proven(ephemeral: bool | None) -> None:
-    scene = Scene(ephemeral=ephemeral)
-    scene.start()
-    scene.net.run(TWENTY_MINUTES + 60)
-    scene.net.move(scene.host, "7.7.7.7")
-    scene.node.network_changed()
-    scene.net.run(MAPPING_LIFE - 1)
-    scene.node.reachability.update(True, lambda changed: None)
-    scene.net.run(0.5)
-    assert scene.node.firewalled
-    scene.net.run(10)
-    assert not scene.node.firewalled
-    assert scene.node.remote_address() == scene.host.address
-    assert scene.node.ephemeral is (ephemeral is None)
-    scene.net.run(HOUR)
-    assert scene.node.id == node_id(scene.host.address)
-
-
-def test_a_change_that_moves_nothing_changes_nothing() -> None:
-    scene = Scene()
-    scene.start()
-    scene.net.run(TWENTY_MINUTES + 60)
-    id = scene.node.id
-    scene.node.network_changed()
-    scene.net.run(10)
-    assert not scene.node.firewalled
-    assert scene.node.id == id
-
-
-def test_what_is_to_be_proven_waits_for_the_end_of_a_suspension() -> None:
-    scene = Scene()
-    scene.start()
-    scene.net.move(scene.host, "7.7.7.7")
-    scene.node.network_changed()
-    scene.net.run(2)
-    scene.node.suspend()
-    scene.net.run(MAPPING_LIFE + 60)
-    scene.node.resume()
-    scene.net.run(60)
-    assert scene.node.firewalled
-    scene.net.run(MAPPING_LIFE)
-    assert not scene.node.firewalled
-
-
-def test_few_nodes_that_lie_about_the_own_address_change_nothing() -> None:
-    scene = Scene()
-    scene.start()
-    liar = scene.net.puppet(scene.others[0].address, lambda request: {"to": Address("7.7.7.7", 7)})
-    for _ in range(20):
-        for address in (liar.address, liar.address, scene.others[1].address):
-            scene.node.ping(address, lambda reply: None)
-            scene.net.run(0.5)
-    assert not scene.node.firewalled
-
-
-def test_node_told_that_it_is_open_stays_so() -> None:
-    scene = Scene(firewalled=False)
-    scene.start()
-    scene.net.move(scene.host, "7.7.7.7")
-    scene.node.network_changed()
-    scene.net.run(10)
-    assert not scene.node.firewalled
 
 
 @pytest.mark.parametrize("seed", range(3))

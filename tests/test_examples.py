@@ -44,10 +44,8 @@ def example(name: str, *arguments: object) -> AbstractAsyncContextManager[Progra
     return running(sys.executable, "-u", "-c", ON_LOOPBACK, str(EXAMPLES / name), *map(str, arguments))
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("**/*.*")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("**/*.[jp][sy]")), ids=lambda path: path.name)
 def test_every_example_is_run_by_a_test_and_fits_on_a_screen(path: Path) -> None:
-    if "__pycache__" in path.parts:
-        return
     tests = Path(__file__).read_text() + (ROOT / "tests" / "test_readme.py").read_text()
     assert f'{path.name}"' in tests
     assert len(path.read_text().splitlines()) <= 60

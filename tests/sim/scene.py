@@ -13,12 +13,12 @@ from holepunch.testing import Link, VirtualNetwork
 from swarm import DHT, ConnectError, DialFailed, KeyPair, Swarm
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from holepunch.testing import VirtualHost
     from swarm import Connection
 
-__all__ = ["DELAY", "PING", "Scene", "echo", "scene", "start_dht"]
+__all__ = ["DELAY", "PING", "Scene", "dht_hosts", "echo", "scene", "start_dht"]
 
 DELAY = 0.015
 """Seconds, one way, on each peer's link: 60 ms round trip between two peers."""
@@ -94,9 +94,16 @@ async def _run(node: DHT, task_status: trio.TaskStatus[None]) -> None:
         await trio.sleep_forever()
 
 
-async def start_dht(network: VirtualNetwork, nursery: trio.Nursery) -> list[str]:
+def dht_hosts(network: VirtualNetwork) -> list[VirtualHost]:
+    """Machines for the nodes of a DHT."""
+    return [network.host(link=Link(delay=0.0005)) for _ in range(NODES)]
+
+
+async def start_dht(
+    network: VirtualNetwork, nursery: trio.Nursery, hosts: Sequence[VirtualHost] | None = None
+) -> list[str]:
     """Nodes that run in ``nursery``, and what to give to peers as ``bootstrap``."""
-    hosts = [network.host(link=Link(delay=0.0005)) for _ in range(NODES)]
+    hosts = hosts or dht_hosts(network)
     bootstrap = [f"{hosts[0].addresses[0]}:49737"]
     for n, host in enumerate(hosts):
         address, rng = host.addresses[0], random.Random(n)

@@ -12,7 +12,7 @@ import trio
 
 from holepunch.testing import Link, VirtualNetwork
 from swarm import DHT, KeyPair, Swarm, Topic
-from tests.sim.scene import start_dht
+from tests.sim.scene import dht_hosts, start_dht
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -129,6 +129,8 @@ class Town:
         self._network = network
         self._nursery = nursery
         self._began = trio.current_time()
+        self._servers: list[VirtualHost] = []
+        """The machines of the DHT and the relay."""
         self._options: dict[str, Any] = {}
 
     def note(self, text: str) -> None:
@@ -136,7 +138,8 @@ class Town:
 
     async def found(self) -> None:
         """A DHT, a relay for those whom no hole connects, and some peers."""
-        self._options["bootstrap"] = await start_dht(self._network, self._nursery)
+        self._servers = dht_hosts(self._network)
+        self._options["bootstrap"] = await start_dht(self._network, self._nursery, self._servers)
         self._options["relay_through"] = await self._nursery.start(self._relay)
         for number in range(self.rng.randint(2, 5)):
             kind, host = self._home()
@@ -145,6 +148,7 @@ class Town:
 
     async def _relay(self, task_status: trio.TaskStatus[PublicKey]) -> None:
         host = self._network.host(link=Link(delay=0.01))
+        self._servers.append(host)
         options: dict[str, Any] = {"network": host, "host": host.addresses[0], "rng": random.Random(0), **self._options}
         async with DHT(key_pair=KeyPair.from_seed(bytes(32)), ephemeral=False, firewalled=False, **options) as node:
             task_status.started((await node.relay()).public_key)
@@ -166,7 +170,7 @@ class Town:
 
     async def trouble(self) -> None:
         events = [self.kill, self.sleep, self.move, self.flush, self.rebind, self.readdress, self.worsen]
-        events += [self.suspend, self.leave]
+        events += [self.suspend, self.leave, self.lose_server]
         until = trio.current_time() + TROUBLE
         async with trio.open_nursery() as nursery:
             while trio.current_time() < until:
@@ -217,6 +221,13 @@ class Town:
 
     async def leave(self, number: int) -> None:
         self.lives[number].nursery.start_soon(self.lives[number].leave, 5 * self.rng.random())
+
+    async def lose_server(self, number: int) -> None:
+        """For a while, one node of the DHT, or the relay."""
+        host = self.rng.choice(self._servers)
+        host.sleep()
+        await trio.sleep(20 * self.rng.random())
+        host.wake()
 
     # what is expected
 

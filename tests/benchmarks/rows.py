@@ -91,6 +91,10 @@ def usually(limit: float) -> Goal:
     return Goal(limit, at_least=True, ratio=False, worst=False)
 
 
+def mostly(limit: float) -> Goal:
+    return Goal(limit, at_least=False, ratio=False, worst=False)
+
+
 LONG = "link of 100 Mbit/s and 100 ms"
 SHARED = "two connections over one link of 20 Mbit/s and 50 ms"
 SIDES = {"accepted": "accepting side", "dialled": "dialling side"}
@@ -145,8 +149,8 @@ ROWS = (
         for nodes in SIZES
     ),
     Row("node memory", "memory of one DHT node among 100 in one process", "KB", at_most(0.7)),
-    Row("import", "`from swarm import Swarm` beyond `import trio`, CPU", "ms", below(60), against=None),
-    Row("version", "`swarm --version` beyond what it imports of trio, click, CPU", "ms", below(60), against=None),
+    Row("import", "`from swarm import Swarm` beyond `import trio`, CPU", "ms", mostly(60), against=None),
+    Row("version", "`swarm --version` beyond what it imports of trio, click, CPU", "ms", mostly(60), against=None),
 )
 
 BESIDE = tuple(

@@ -22,6 +22,7 @@ let keyPair = null
 let swarm = null
 let relay = null
 let opened = 0
+let dialled = []
 const connections = new Map()
 
 const report = (line) => console.log(JSON.stringify(line))
@@ -82,11 +83,26 @@ function hide(options, more) {
   dht.remoteAddress = () => null
 }
 
+// What became of each dial, those that Node makes for itself included: when its stream to a relay ends, whoever waits for
+// that is told no more than "channel closed".
+function noteDials(dht) {
+  const dial = dht.connect.bind(dht)
+  dht.connect = (key, options) => {
+    const began = Date.now()
+    const stream = dial(key, options)
+    const note = (what) => dialled.push(`${key.toString('hex').slice(0, 8)} ${what} after ${Date.now() - began} ms`)
+    stream.on('open', () => note('opened')).on('error', (error) => note(error.code || error.message))
+    return stream.on('close', () => note('closed'))
+  }
+}
+
 const commands = {
   async be({ bootstrap, seed }) {
     opened = 0
+    dialled = []
     connections.clear()
     dht = new DHT({ bootstrap: [bootstrap], host: HOST })
+    noteDials(dht)
     keyPair = DHT.keyPair(target(seed))
     const one = (swarm = new Hyperswarm({ dht, keyPair }))
     one.on('connection', (stream) => one === swarm && adopt(stream))
@@ -259,7 +275,8 @@ async function run({ id, do: name, ...options }) {
   try {
     report({ id, result: (await command(options)) || {} })
   } catch (error) {
-    report({ id, error: (error.code ? error.code + ': ' : '') + error.message })
+    const dials = dialled.length ? ` (dials: ${dialled.join(', ')})` : ''
+    report({ id, error: (error.code ? error.code + ': ' : '') + error.message + dials })
   }
 }
 

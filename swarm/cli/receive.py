@@ -55,8 +55,8 @@ async def _take(out: Output, connection: Connection, output: Path | None) -> Exi
     try:
         with _new_file(path) as file:
             await _fetch(out, connection, file, size)
-    except trio.BrokenResourceError:
-        out.error(f"{path} did not arrive whole")
+    except trio.BrokenResourceError as error:
+        out.error(f"{path} did not arrive whole: {error}")
         return Exit.FAILED
     out.result({"received": str(path), "bytes": size}, str(path))
     return Exit.OK

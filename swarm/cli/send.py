@@ -49,29 +49,29 @@ async def _send(settings: Settings, file: Path, timeout: float | None) -> Exit:
                 async for connection in listener:
                     waiting.deadline = float("inf")
                     out.note(f"sending, {connection.path.kind} to {connection.path.remote_address}")
-                    if await _give(out, connection, file.name, content):
+                    try:
+                        await _give(out, connection, file.name, content)
+                    except trio.BrokenResourceError as error:
+                        out.note(f"that connection broke: {error}; the code still holds")
+                    else:
                         out.result({"sent": file.name, "bytes": content.tell()}, f"{file.name} arrived")
                         return Exit.OK
-                    out.note("that connection broke; the code still holds")
     out.error(f"nobody came within {timeout:g} s")
     return Exit.NO_PEER
 
 
-async def _give(out: Output, connection: Connection, name: str, content: BinaryIO) -> bool:
-    """Whether the other side has the whole file: it answers with its hash."""
+async def _give(out: Output, connection: Connection, name: str, content: BinaryIO) -> None:
+    """Return when the other side has the whole file: it answers with its hash. Raises ``BrokenResourceError``."""
     size = content.seek(0, 2)
     content.seek(0)
     digest = hashlib.sha256()
     async with connection:
-        try:
-            await connection.send_frame(json.dumps({"name": name, "bytes": size}).encode())
-            with out.progress(size) as advance:
-                while data := await trio.to_thread.run_sync(content.read, CHUNK):
-                    digest.update(data)
-                    await connection.send_all(data)
-                    advance(len(data))
-            await connection.send_eof()
-            answer = await connection.receive_frame()
-        except trio.BrokenResourceError:
-            return False
-    return answer == digest.digest()
+        await connection.send_frame(json.dumps({"name": name, "bytes": size}).encode())
+        with out.progress(size) as advance:
+            while data := await trio.to_thread.run_sync(content.read, CHUNK):
+                digest.update(data)
+                await connection.send_all(data)
+                advance(len(data))
+        await connection.send_eof()
+        if await connection.receive_frame() != digest.digest():
+            raise trio.BrokenResourceError("the other side got something else, or did not take it")

@@ -93,4 +93,5 @@ async def _fetch(out: Output, connection: Connection, file: BinaryIO, size: int)
     if file.tell() != size:
         raise trio.BrokenResourceError("the sender ended early")
     await connection.send_frame(digest.digest())
-    await connection.send_eof()
+    with contextlib.suppress(trio.BrokenResourceError):  # the sender has what it waited for, and may be gone already
+        await connection.send_eof()

@@ -131,14 +131,19 @@ def test_of_two_connections_that_wait_the_last_is_used() -> None:
     assert server.delivered == [old, second.other]
 
 
+def dialled_and_restarted(server: Host, peer: Host) -> tuple[End, Host]:
+    """A connection that the server dialled, and its peer, which has come back and knows nothing of it."""
+    server.policy.join_peer(peer.public_key)
+    server.world.run(1)
+    (old,) = server.open
+    return old, restart(server.world, peer, 1)
+
+
 @pytest.mark.parametrize("comes", ["from the peer", "by the own dial"])
 def test_a_connection_that_waits_is_closed_when_another_takes_the_place(comes: str) -> None:
     world = World()
     server, peer = world.host(2), world.host(1)
-    server.policy.join_peer(peer.public_key)
-    world.run(1)
-    (old,) = server.open
-    again = restart(world, peer, 1)
+    old, again = dialled_and_restarted(server, peer)
     again.policy.connect(server.public_key, lambda result: None)
     world.run(0.1)
     (waits,) = again.open
@@ -163,10 +168,7 @@ def test_who_repeats_an_old_handshake_puts_off_nothing() -> None:
 def test_a_connection_that_waits_while_the_last_place_is_taken_replaces_none_that_this_side_dialled() -> None:
     world = World()
     server, other, peer = world.host(2, limits=Limits(max_server_connections=1)), world.host(3), world.host(1)
-    server.policy.join_peer(peer.public_key)
-    world.run(1)
-    (old,) = server.open
-    again = restart(world, peer, 1)
+    old, again = dialled_and_restarted(server, peer)
     again.policy.connect(server.public_key, lambda result: None)
     world.run(0.1)
     other.policy.connect(server.public_key, lambda result: None)
@@ -179,10 +181,7 @@ def test_a_connection_that_waits_while_the_last_place_is_taken_replaces_none_tha
 def test_the_dial_for_a_stalled_connection_is_taken_back_when_the_peer_comes_by_itself() -> None:
     world = World()
     server, peer = world.host(2), world.host(1)
-    server.policy.join_peer(peer.public_key)
-    world.run(1)
-    (old,) = server.open
-    again = restart(world, peer, 1)
+    old, again = dialled_and_restarted(server, peer)
     again.reachable = False
     again.policy.connect(server.public_key, lambda result: None)
     world.run(0.1)

@@ -100,10 +100,11 @@ class Reachability:
         node.schedule.at(self._prove_from, self._prove_again)
 
     def _prove_again(self) -> None:
-        if self._node.suspended:
-            self._node.schedule.after(MAPPING_LIFE, self._prove_again)
-        else:
-            self._node.bootstrapping.repeat()
+        node = self._node
+        if not node.suspended:
+            node.bootstrapping.repeat()
+        elif not node.rpc.closed:
+            node.schedule.after(MAPPING_LIFE, self._prove_again)
 
     def become_ephemeral(self) -> None:
         if not self._node.ephemeral:

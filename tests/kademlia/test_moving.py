@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from holepunch.address import Address
@@ -110,3 +112,17 @@ def test_node_told_that_it_is_open_stays_so() -> None:
     scene.node.network_changed()
     scene.net.run(10)
     assert not scene.node.firewalled
+
+
+def test_node_that_is_closed_meanwhile_proves_nothing_any_more() -> None:
+    scene = Scene()
+    scene.start()
+    scene.net.move(scene.host, "7.7.7.7")
+    scene.node.network_changed()
+    scene.net.run(2)
+    assert scene.node.firewalled
+    scene.node.close()
+    for host in (scene.first, *scene.others):
+        host.node.close()
+    scene.net.run(MAPPING_LIFE + 60)
+    assert scene.net.schedule.deadline() == math.inf
